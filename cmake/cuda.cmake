@@ -1,0 +1,7 @@
+# CUDA for a CMake that does not know this nvcc's C++20 yet.
+enable_language(CUDA)
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+list(APPEND CMAKE_CUDA_COMPILE_FEATURES cuda_std_20)
+set(CMAKE_CUDA_STANDARD 20)
+find_package(CUDAToolkit REQUIRED)

@@ -1,0 +1,15 @@
+# Libraries from the distribution; each is named with its Debian package in docs/building.md.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(fmt REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
+
+# OpenBLAS with its own LAPACK. Debian keeps the threaded build in a folder of its own.
+find_path(OPENBLAS_INCLUDE openblas_config.h PATH_SUFFIXES openblas-pthread openblas REQUIRED)
+find_library(OPENBLAS_LIBRARY NAMES openblas PATH_SUFFIXES openblas-pthread REQUIRED)
+add_library(lethe_openblas INTERFACE)
+target_include_directories(lethe_openblas SYSTEM INTERFACE ${OPENBLAS_INCLUDE})
+target_link_libraries(lethe_openblas INTERFACE ${OPENBLAS_LIBRARY})

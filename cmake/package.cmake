@@ -1,0 +1,2 @@
+# cmake --install, and a .deb by CPack.
+include(GNUInstallDirs)

@@ -1,0 +1,214 @@
+#include "engine/backward.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "engine/ops/copy.h"
+
+namespace lethe {
+
+GradientBuilder::GradientBuilder(Tape& tape, const BackwardOptions& options)
+    : tape_(tape), options_(options), cloned_(tape.nodes().size(), false) {}
+
+// A root needs a gradient if it is trained, or if a node writes it that reads something which needs one.
+void GradientBuilder::mark_needs(int32_t node_count) {
+  needs_.assign(tape_.tensors().size(), false);
+  for (size_t i = 0; i < needs_.size(); ++i) {
+    const TensorInfo& t = tape_.tensors()[i];
+    needs_[i] = t.persistent >= 0 && !t.parent.valid() && is_float(t.dtype) && tape_.state()[t.persistent].trainable;
+  }
+  const auto root_needs = [&](Var v) { return needs_[static_cast<size_t>(tape_.root(v).id)]; };
+  for (int32_t i = 0; i < node_count; ++i) {
+    const Node& node = tape_.nodes()[static_cast<size_t>(i)];
+    if (!std::ranges::any_of(node.inputs, root_needs)) continue;
+    for (const Output& o : node.outputs) {
+      if (is_float(tape_.info(o.var).dtype)) needs_[static_cast<size_t>(tape_.root(o.var).id)] = true;
+    }
+  }
+}
+
+bool GradientBuilder::needs(size_t input) const {
+  const Node& node = tape_.nodes()[static_cast<size_t>(index_)];
+  return needs_[static_cast<size_t>(tape_.root(node.inputs[input]).id)];
+}
+
+bool GradientBuilder::has_gradient(size_t output) const {
+  const Var var = tape_.nodes()[static_cast<size_t>(index_)].outputs[output].var;
+  const auto it = entries_.find(var.id);
+  return (it != entries_.end() && it->second.written) || view_elements_.contains(var.id);
+}
+
+Var GradientBuilder::gradient(size_t output) {
+  const Var var = forward().outputs[output].var;
+  if (const auto it = entries_.find(var.id); it != entries_.end() && it->second.written) return it->second.buffer;
+  const auto it = view_elements_.find(var.id);
+  if (it == view_elements_.end() || it->second != tape_.info(var).elements()) {
+    throw ShapeError(tape_.info(var).path, "its gradient is incomplete: not every part of it was used");
+  }
+  return view_roots_.at(var.id);
+}
+
+GradientBuilder::Entry& GradientBuilder::entry_for(Var var) {
+  if (const auto it = entries_.find(var.id); it != entries_.end()) return it->second;
+  const Var root = tape_.root(var);
+  const TensorInfo info = tape_.info(var);
+  const TensorInfo root_info = tape_.info(root);
+  Entry entry;
+  if (root_info.persistent >= 0) {
+    const Var gradient = tape_.persistent(tape_.state().gradient_of(root_info.persistent, options_.gradient_dtype));
+    entry.buffer = tape_.same_place(var, gradient);
+    entry.written = options_.parameter_gradients == kernels::Write::accumulate;
+  } else if (var == root) {
+    entry.buffer = tape_.tensor(info.shape, info.dtype, "", Kind::activation);
+  } else {
+    auto [it, is_new] = view_roots_.try_emplace(root.id);
+    if (is_new) {
+      it->second = tape_.tensor(root_info.shape, root_info.dtype, "", Kind::activation, root_info.pitch);
+      hold(it->second);
+    }
+    entry.buffer = tape_.same_place(var, it->second);
+  }
+  return entries_.emplace(var.id, entry).first->second;
+}
+
+// Before a contribution is added: a buffer that another tensor's unread gradient shares is copied.
+void GradientBuilder::make_exclusive(Entry& entry) {
+  const Var root = tape_.root(entry.buffer);
+  if (tape_.info(root).persistent >= 0 && tape_.info(root).kind == Kind::gradient) return;
+  if (holders_[root.id] <= 1 && tape_.info(root).persistent < 0) return;
+  const TensorInfo info = tape_.info(entry.buffer);
+  const Var own = tape_.tensor(info.shape, info.dtype, "", Kind::activation);
+  ops::copy(tape_, entry.buffer, {own, Access::overwrite});
+  --holders_[root.id];
+  entry.buffer = own;
+  hold(own);
+}
+
+Output GradientBuilder::target(size_t input) {
+  const Var var = forward().inputs[input];
+  const bool is_new = !entries_.contains(var.id);
+  Entry& entry = entry_for(var);
+  if (entry.written) {
+    make_exclusive(entry);
+    return {entry.buffer, Access::accumulate};
+  }
+  const Var root = tape_.root(var);
+  if (tape_.info(root).persistent < 0) {
+    if (var != root) {
+      view_elements_[root.id] += tape_.info(var).elements();
+    } else if (is_new) {
+      hold(entry.buffer);
+    }
+  }
+  entry.written = true;
+  return {entry.buffer, Access::overwrite};
+}
+
+void GradientBuilder::pass_through(size_t input, size_t output) {
+  if (!needs(input)) return;
+  const Var var = forward().inputs[input];
+  const Var shared = gradient(output);
+  const bool is_plain = tape_.root(var) == var && tape_.info(var).persistent < 0;
+  if (is_plain && !entries_.contains(var.id)) {
+    entries_[var.id] = {shared, true};
+    hold(shared);
+    return;
+  }
+  ops::copy(tape_, shared, target(input));
+}
+
+void GradientBuilder::release(Var var) {
+  if (const auto it = entries_.find(var.id); it != entries_.end()) {
+    --holders_[tape_.root(it->second.buffer).id];
+    entries_.erase(it);
+  }
+}
+
+Var GradientBuilder::saved(Var var) {
+  const Var root = tape_.root(var);
+  if (tape_.info(root).persistent >= 0) return var;
+  if (!clones_.contains(root.id)) {
+    const std::vector<int32_t>& writers = tape_.writers(root);
+    const bool dropped = std::ranges::any_of(writers, [&](int32_t w) {
+      const Node& node = tape_.nodes()[static_cast<size_t>(w)];
+      return node.phase == Phase::forward && node.dropped;
+    });
+    if (!dropped) return var;
+    const Phase phase = tape_.phase();
+    tape_.set_phase(Phase::recompute);
+    clone_writers(root);
+    tape_.set_phase(phase);
+  }
+  return tape_.same_place(var, clones_.at(root.id));
+}
+
+// Records again, into a fresh buffer, every node that wrote this root: a value and the additions made to it
+// in place are dropped together or not at all.
+void GradientBuilder::clone_writers(Var root) {
+  const TensorInfo info = tape_.info(root);
+  const Var twin = tape_.tensor(info.shape, info.dtype, "", info.kind, info.pitch);
+  clones_.emplace(root.id, twin);
+  const std::vector<int32_t> writers = tape_.writers(root);
+  for (const int32_t w : writers) {
+    if (tape_.nodes()[static_cast<size_t>(w)].phase == Phase::forward) clone_node(w);
+  }
+}
+
+void GradientBuilder::clone_node(int32_t index) {
+  if (cloned_[static_cast<size_t>(index)]) return;
+  cloned_[static_cast<size_t>(index)] = true;
+  const Node original = tape_.nodes()[static_cast<size_t>(index)];
+  const auto twin = [&](Var var) { return tape_.same_place(var, clones_.at(tape_.root(var).id)); };
+  std::vector<Var> out_roots;
+  for (const Output& o : original.outputs) {
+    const Var root = tape_.root(o.var);
+    out_roots.push_back(root);
+    if (!clones_.contains(root.id)) clone_writers(root);
+  }
+  std::vector<Var> inputs;
+  for (const Var v : original.inputs) {
+    const bool in_place = std::ranges::find(out_roots, tape_.root(v)) != out_roots.end();
+    inputs.push_back(in_place ? twin(v) : saved(v));
+  }
+  std::vector<Output> outputs;
+  for (const Output& o : original.outputs) outputs.push_back({twin(o.var), o.access});
+  Tape::Scope scope(tape_, original.path);
+  Node& node = tape_.append(original.op, std::move(inputs), std::move(outputs));
+  node.phase = Phase::recompute;
+}
+
+void GradientBuilder::visit(int32_t index) {
+  index_ = index;
+  const Node node = tape_.nodes()[static_cast<size_t>(index)];
+  bool any = false;
+  for (size_t i = 0; i < node.outputs.size(); ++i) any = any || has_gradient(i);
+  bool wanted = false;
+  for (size_t i = 0; i < node.inputs.size(); ++i) wanted = wanted || needs(i);
+  if (any && wanted) {
+    Tape::Scope scope(tape_, node.path);
+    node.op->gradient(node, *this);
+  }
+  for (const Output& o : node.outputs) {
+    // An in-place addition hands its gradient on to the node that wrote the buffer first.
+    const std::vector<int32_t>& writers = tape_.writers(tape_.root(o.var));
+    if (o.access == Access::overwrite || writers.front() == index) release(o.var);
+  }
+}
+
+void backward(Tape& tape, Var loss, const BackwardOptions& options) {
+  if (tape.info(loss).elements() != 1 || tape.info(options.seed).elements() != 1) {
+    throw ShapeError(tape.info(loss).path, "the loss and its seed must have one element, got " +
+                                               text_of(tape.info(loss).shape) + " and " +
+                                               text_of(tape.info(options.seed).shape));
+  }
+  const auto forward_nodes = static_cast<int32_t>(tape.nodes().size());
+  GradientBuilder builder(tape, options);
+  builder.mark_needs(forward_nodes);
+  builder.entries_[loss.id] = {options.seed, true};
+  builder.hold(options.seed);
+  tape.set_phase(Phase::backward);
+  for (int32_t i = forward_nodes - 1; i >= 0; --i) builder.visit(i);
+}
+
+}  // namespace lethe

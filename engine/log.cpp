@@ -1,0 +1,30 @@
+#include "engine/log.h"
+
+#include <cstdio>
+#include <mutex>
+
+namespace lethe::log {
+namespace {
+
+std::mutex mutex;
+Hooks active;
+
+void write(const char* prefix, const std::string& line) {
+  const std::lock_guard lock(mutex);
+  if (active.before) active.before();
+  std::fprintf(stderr, "%s%s\n", prefix, line.c_str());
+  std::fflush(stderr);
+  if (active.after) active.after();
+}
+
+}  // namespace
+
+void info(const std::string& line) { write("", line); }
+void warning(const std::string& line) { write("warning: ", line); }
+
+void set_hooks(Hooks hooks) {
+  const std::lock_guard lock(mutex);
+  active = hooks;
+}
+
+}  // namespace lethe::log

@@ -1,0 +1,21 @@
+// One line of news for the person at the terminal, on standard error. Results never go through here.
+#pragma once
+
+#include <string>
+
+namespace lethe::log {
+
+// Something worth knowing.
+void info(const std::string& line);
+
+// Something that may be wrong although the work goes on; prefixed with "warning: ".
+void warning(const std::string& line);
+
+// Called around every line; a progress bar clears itself before and redraws after. Empty: none.
+struct Hooks {
+  void (*before)() = nullptr;
+  void (*after)() = nullptr;
+};
+void set_hooks(Hooks hooks);
+
+}  // namespace lethe::log

@@ -1,0 +1,65 @@
+#include "engine/state.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace lethe {
+
+int32_t State::declare(PersistentInfo info) {
+  if (index_.contains(info.name)) throw ShapeError(info.name, "declared twice");
+  if (std::ranges::any_of(info.shape, [](int64_t d) { return d < 0; })) {
+    throw ShapeError(info.name, "has a negative dimension in " + text_of(info.shape));
+  }
+  if (info.pitch == 0) info.pitch = info.width();
+  if (info.pitch < info.width()) {
+    throw ShapeError(info.name, fmt::format("row pitch {} is below the width {}", info.pitch, info.width()));
+  }
+  const int32_t index = size();
+  index_.emplace(info.name, index);
+  infos_.push_back(std::move(info));
+  return index;
+}
+
+int32_t State::declare_rows(const std::string& name, int32_t parent, int64_t first_row, int64_t row_count) {
+  const PersistentInfo whole = (*this)[parent];
+  if (whole.parent >= 0) throw ShapeError(name, "is a view of the view " + whole.name);
+  if (first_row < 0 || row_count < 0 || first_row + row_count > whole.rows()) {
+    throw ShapeError(name, fmt::format("rows {} to {} lie outside {} {}", first_row, first_row + row_count,
+                                       whole.name, text_of(whole.shape)));
+  }
+  PersistentInfo part = whole;
+  part.name = name;
+  part.shape = {row_count, whole.width()};
+  part.parent = parent;
+  part.offset = first_row * whole.pitch;
+  return declare(std::move(part));
+}
+
+int32_t State::find(const std::string& name) const {
+  const auto it = index_.find(name);
+  return it == index_.end() ? -1 : it->second;
+}
+
+int32_t State::require(const std::string& name) const {
+  const int32_t index = find(name);
+  if (index < 0) throw ShapeError(name, "no such tensor");
+  return index;
+}
+
+int32_t State::gradient_of(int32_t parameter, DType dtype) {
+  const PersistentInfo& p = (*this)[parameter];
+  const std::string name = gradient_name(p.name);
+  if (const int32_t found = find(name); found >= 0) return found;
+  return declare({.name = name, .dtype = dtype, .shape = p.shape, .kind = Kind::gradient, .pitch = p.pitch});
+}
+
+std::vector<int32_t> State::trainable() const {
+  std::vector<int32_t> found;
+  for (int32_t i = 0; i < size(); ++i) {
+    if ((*this)[i].trainable && (*this)[i].parent < 0) found.push_back(i);
+  }
+  return found;
+}
+
+}  // namespace lethe

@@ -1,0 +1,151 @@
+#include "engine/tape.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace lethe {
+
+std::string_view name_of(Phase phase) {
+  switch (phase) {
+    case Phase::forward:
+      return "forward";
+    case Phase::recompute:
+      return "recompute";
+    case Phase::backward:
+      return "backward";
+    case Phase::update:
+      return "update";
+  }
+  return "?";
+}
+
+Cost Op::cost(const Node& node, const Tape& tape) const {
+  Cost cost;
+  for (const Var v : node.inputs) cost.bytes += static_cast<double>(tape.info(v).elements() * size_of(tape.info(v).dtype));
+  for (const Output& o : node.outputs) {
+    const TensorInfo& t = tape.info(o.var);
+    cost.bytes += static_cast<double>(t.elements() * size_of(t.dtype)) * (o.access == Access::overwrite ? 1 : 2);
+    cost.flops += static_cast<double>(t.elements());
+  }
+  return cost;
+}
+
+int64_t Op::workspace(const Node&, const Tape&, int) const { return 0; }
+
+void Op::gradient(const Node&, GradientBuilder&) const {}
+
+Var Tape::persistent(int32_t index) {
+  if (static_cast<size_t>(index) >= persistent_vars_.size()) {
+    persistent_vars_.resize(static_cast<size_t>(state_->size()), -1);
+  }
+  int32_t& id = persistent_vars_[static_cast<size_t>(index)];
+  if (id >= 0) return {id};
+  const PersistentInfo& p = (*state_)[index];
+  TensorInfo t{.path = p.name, .dtype = p.dtype, .shape = p.shape, .pitch = p.pitch, .kind = p.kind, .persistent = index};
+  if (p.parent >= 0) {
+    t.parent = persistent(p.parent);
+    t.offset = p.offset;
+  }
+  const Var var{static_cast<int32_t>(tensors_.size())};
+  persistent_vars_[static_cast<size_t>(index)] = var.id;
+  tensors_.push_back(std::move(t));
+  writers_.emplace_back();
+  was_read_.push_back(false);
+  return var;
+}
+
+Var Tape::tensor(Shape shape, DType dtype, const std::string& name, Kind kind, int64_t pitch) {
+  TensorInfo t{.path = path(name), .dtype = dtype, .shape = std::move(shape), .kind = kind};
+  t.pitch = pitch ? pitch : t.width();
+  if (t.pitch < t.width() || std::ranges::any_of(t.shape, [](int64_t d) { return d < 0; })) {
+    throw ShapeError(t.path, fmt::format("pitch {} does not hold shape {}", t.pitch, text_of(t.shape)));
+  }
+  tensors_.push_back(std::move(t));
+  writers_.emplace_back();
+  was_read_.push_back(false);
+  return {static_cast<int32_t>(tensors_.size()) - 1};
+}
+
+Var Tape::view(Var parent, int64_t offset, Shape shape, const std::string& name) {
+  const TensorInfo p = info(parent);
+  TensorInfo t = p;
+  t.path = path(name);
+  t.shape = std::move(shape);
+  t.parent = parent;
+  t.offset = offset;
+  t.persistent = -1;
+  const int64_t end = offset + (t.rows() ? (t.rows() - 1) * t.pitch + t.width() : 0);
+  if (offset < 0 || t.width() > p.pitch || end > p.rows() * p.pitch) {
+    throw ShapeError(t.path, fmt::format("view {} at {} lies outside {} {}", text_of(t.shape), offset, p.path, text_of(p.shape)));
+  }
+  tensors_.push_back(std::move(t));
+  writers_.emplace_back();
+  was_read_.push_back(false);
+  return {static_cast<int32_t>(tensors_.size()) - 1};
+}
+
+Var Tape::columns(Var parent, int64_t first_column, int64_t count, const std::string& name) {
+  const TensorInfo& p = info(parent);
+  if (first_column < 0 || count < 0 || first_column + count > p.width()) {
+    throw ShapeError(path(name), fmt::format("columns {} to {} lie outside {} {}", first_column, first_column + count,
+                                             p.path, text_of(p.shape)));
+  }
+  return view(parent, first_column, {p.rows(), count}, name);
+}
+
+Var Tape::root(Var var) const {
+  while (info(var).parent.valid()) var = info(var).parent;
+  return var;
+}
+
+int64_t Tape::offset_in_root(Var var) const {
+  int64_t offset = 0;
+  for (; info(var).parent.valid(); var = info(var).parent) offset += info(var).offset;
+  return offset;
+}
+
+Var Tape::same_place(Var var, Var other_root) {
+  if (!info(var).parent.valid()) return other_root;
+  const TensorInfo t = info(var);
+  const Var made = view(other_root, offset_in_root(var), t.shape, "");
+  tensors_.back().path = t.path;
+  return made;
+}
+
+Node& Tape::append(std::shared_ptr<const Op> op, std::vector<Var> inputs, std::vector<Output> outputs,
+                   const std::string& name) {
+  Node node{.op = std::move(op), .inputs = std::move(inputs), .outputs = std::move(outputs)};
+  node.path = name.empty() ? scope_ : path(name);
+  node.phase = phase_;
+  std::vector<int32_t> written;
+  for (const Output& o : node.outputs) {
+    const Var r = root(o.var);
+    if (phase_ == Phase::forward && was_read_[static_cast<size_t>(r.id)] && info(r).persistent < 0) {
+      throw ShapeError(node.path, info(r).path + " is written again after it was read");
+    }
+    std::vector<int32_t>& list = writers_[static_cast<size_t>(r.id)];
+    const auto id = static_cast<int32_t>(nodes_.size());
+    if (list.empty() || list.back() != id) list.push_back(id);
+    written.push_back(r.id);
+  }
+  for (const Var v : node.inputs) {
+    const Var r = root(v);
+    if (std::ranges::find(written, r.id) == written.end()) was_read_[static_cast<size_t>(r.id)] = true;
+  }
+  nodes_.push_back(std::move(node));
+  return nodes_.back();
+}
+
+std::string Tape::path(const std::string& name) const {
+  if (scope_.empty()) return name;
+  return name.empty() ? scope_ : scope_ + "." + name;
+}
+
+Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), length_(tape.scope_.size()) {
+  tape.scope_ = tape.path(name);
+}
+
+Tape::Scope::~Scope() { tape_.scope_.resize(length_); }
+
+}  // namespace lethe

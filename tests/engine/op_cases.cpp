@@ -133,12 +133,14 @@ double gradient_error(const OpCase& op_case, int samples, const std::function<vo
   for (const auto& [name, gradient] : analytic) {
     std::vector<double> values = session.get<double>(name);
     const Rng rng(13, stream_of(name));
-    double difference = 0, norm = 0;
+    double difference = 0, norm = 0, squares = 1e-12;
+    for (const double v : values) squares += v * v;
+    const double scale = std::sqrt(squares / static_cast<double>(values.size()));  // the values' own size
     const size_t count = std::min(values.size(), static_cast<size_t>(samples));
     for (size_t s = 0; s < count; ++s) {
       const size_t i = values.size() <= count ? s : rng.below(s, values.size());
       // The fourth-order central difference: its error is of the order of h^4, rounding of 1e-16 / h.
-      const double h = 1e-3 * std::max(1.0, std::abs(values[i])), middle = values[i];
+      const double h = 1e-3 * std::max(scale, std::abs(values[i])), middle = values[i];
       const auto loss_at = [&](double x) {
         values[i] = x;
         session.set(name, values);

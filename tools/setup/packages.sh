@@ -37,7 +37,7 @@ install_packages() { # installs what is missing of its arguments
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
   command="apt-get install -y --no-install-recommends ${missing[*]}"
-  say "needs ${#missing[@]} packages that are not installed: ${missing[*]}"
+  say "these packages are needed and not installed: ${missing[*]}"
   if ! prefix=$(apt_prefix); then
     stop "they can only be installed by root. Run this as root, then the same command again:" \
       "    apt-get update && $command"
@@ -45,8 +45,8 @@ install_packages() { # installs what is missing of its arguments
   say "installing them: ${prefix:+$prefix }$command"
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0)
   [[ $prefix ]] && apt=(sudo "${apt[@]}")
-  "${apt[@]}" update >&2 || stop "the package lists could not be read; is there a network?" \
-    "    once there is: apt-get update && $command"
+  "${apt[@]}" update >&2 || say "not all package lists could be read; trying with those that are there"
   "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || stop \
-    "apt-get could not install all of them; its own message is above. By hand:" "    $command"
+    "apt-get could not install them; its own message is above. Is there a network? By hand, as root:" \
+    "    apt-get update && $command"
 }

@@ -8,7 +8,7 @@
 
 #include "engine/files/file_replacement.h"
 #include "engine/files/safetensors.h"
-#include "engine/files/safetensors_writer.h"
+#include "engine/files/session_tensor.h"
 #include "engine/files/text_file.h"
 #include "engine/log.h"
 
@@ -79,21 +79,6 @@ void prune(const std::string& folder, int64_t keep) {
   }
 }
 
-TensorToWrite tensor_of(const Session& session, int32_t index) {
-  const PersistentInfo& p = session.state()[index];
-  const Buffer b = session.buffer(index);
-  const Backend* backend = &session.backend();
-  return {p.name, stored_type_of(p.dtype), p.shape, [b, backend](int64_t first, int64_t count, std::byte* out) {
-            const int64_t size = size_of(b.dtype), row = b.width * size;
-            const auto* data = static_cast<const std::byte*>(b.data);
-            if (b.pitch == b.width) {
-              backend->download(out, data + first * row, count * row);
-              return;
-            }
-            for (int64_t r = 0; r < count; ++r) backend->download(out + r * row, data + (first + r) * b.pitch * size, row);
-          }};
-}
-
 }  // namespace
 
 std::vector<int32_t> tensors_to_save(const State& state) {
@@ -122,7 +107,7 @@ void save_checkpoint(const std::string& folder, int64_t step, const Session& ses
   if (error) throw IoError(partial.string(), error.message());
 
   std::vector<TensorToWrite> list;
-  for (const int32_t t : tensors) list.push_back(tensor_of(session, t));
+  for (const int32_t t : tensors) list.push_back(session_tensor(session, t, session.state()[t].name));
   try {
     write_safetensors((partial / kTensors).string(), list);
     replace_file((partial / kState).string(), state_json);

@@ -1,5 +1,6 @@
 #include "tests/run/tiny_model.h"
 
+#include "engine/host_values.h"
 #include "engine/rng.h"
 #include "engine/step_inputs.h"
 
@@ -67,22 +68,6 @@ TinyRun::TinyRun(const ProgramSpec& spec, int threads, bool keep_logits)
   session->set<int64_t>(step::index, {1});
 }
 
-std::vector<double> values_of(const Session& session, const std::string& name) {
-  std::vector<double> values;
-  dispatch_float(session.state()[session.state().require(name)].dtype, name, [&]<class T>() {
-    for (const T v : session.get<T>(name)) values.push_back(static_cast<double>(static_cast<compute_t<T>>(v)));
-  });
-  return values;
-}
-
-void set_values(Session& session, const std::string& name, const std::vector<double>& values) {
-  dispatch_float(session.state()[session.state().require(name)].dtype, name, [&]<class T>() {
-    std::vector<T> typed;
-    for (const double v : values) typed.push_back(static_cast<T>(static_cast<compute_t<T>>(v)));
-    session.set(name, typed);
-  });
-}
-
 void randomise_lora_b(Session& session, uint64_t seed) {
   for (int32_t i = 0; i < session.state().size(); ++i) {
     const PersistentInfo& p = session.state()[i];
@@ -90,7 +75,7 @@ void randomise_lora_b(Session& session, uint64_t seed) {
     const Rng rng(seed, stream_of(p.name));
     std::vector<double> values(static_cast<size_t>(elements_of(p.shape)));
     for (size_t k = 0; k < values.size(); ++k) values[k] = 0.2 * rng.normal(k);
-    set_values(session, p.name, values);
+    set_host_values(session, p.name, values);
   }
 }
 

@@ -34,10 +34,6 @@ struct TinyRun {
 // Adapters whose B is not zero, so that every gradient path carries something.
 void randomise_lora_b(Session& session, uint64_t seed);
 
-// Any floating tensor as doubles.
-std::vector<double> values_of(const Session& session, const std::string& name);
-void set_values(Session& session, const std::string& name, const std::vector<double>& values);
-
 ProgramSpec tiny_spec(DType dtype, bool tied = false);
 
 }  // namespace lethe::test

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/host_values.h"
 #include "engine/rng.h"
 #include "engine/step_inputs.h"
 #include "tests/run/tiny_model.h"
@@ -81,10 +82,10 @@ std::map<std::string, std::vector<double>> gradients_of(const ProgramSpec& spec,
   set_loss_gradient(session, 0.1);
   session.run(run.programs.step->first);
   std::map<std::string, std::vector<double>> found;
-  found["loss"] = values_of(session, step::loss_sum);
+  found["loss"] = host_values(session, step::loss_sum);
   for (const int32_t p : session.state().trainable()) {
     const std::string name = State::gradient_name(session.state()[p].name);
-    found[name] = values_of(session, name);
+    found[name] = host_values(session, name);
   }
   return found;
 }
@@ -146,17 +147,17 @@ TEST(Lora, LeavesEveryFrozenByteAsItWas) {
     std::map<std::string, std::vector<double>> found;
     for (int32_t i = 0; i < session.state().size(); ++i) {
       const PersistentInfo& p = session.state()[i];
-      if (p.kind == Kind::weight && !p.trainable) found[p.name] = values_of(session, p.name);
+      if (p.kind == Kind::weight && !p.trainable) found[p.name] = host_values(session, p.name);
     }
     return found;
   };
   const auto before = frozen();
-  const auto adapters = values_of(session, "model.layers.1.mlp.down_proj.lora_B.weight");
+  const auto adapters = host_values(session, "model.layers.1.mlp.down_proj.lora_B.weight");
   const TinyBatch batch(spec.rows, spec.tokens, spec.config.vocab_size);
   Trainer trainer(session, *run.programs.step);
   for (int64_t step = 1; step <= 5; ++step) trainer.step({batch.part(0, spec.rows)}, step, {1e-2});
   EXPECT_EQ(before, frozen());
-  EXPECT_NE(adapters, values_of(session, "model.layers.1.mlp.down_proj.lora_B.weight"));
+  EXPECT_NE(adapters, host_values(session, "model.layers.1.mlp.down_proj.lora_B.weight"));
 }
 
 // Four micro-batches of one row each, with 6, 5, 4 and 3 targets, against one batch of four rows.
@@ -178,7 +179,7 @@ TEST(Accumulation, EqualsOneBatchToRounding) {
     found["norm"] = {result.gradient_norm};
     for (const int32_t p : run.session->state().trainable()) {
       const std::string name = State::gradient_name(run.session->state()[p].name);
-      found[name] = values_of(*run.session, name);
+      found[name] = host_values(*run.session, name);
     }
     return found;
   };

@@ -37,9 +37,10 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
   made.state = std::make_unique<State>();
   State& state = *made.state;
   declare_inputs(state, spec.config, spec.rows, spec.tokens, spec.precision);
-  made.model.emplace(state, spec.config, spec.precision, spec.lora, spec.optimizer.has_value());
+  const bool trained = spec.gradients || spec.optimizer;
+  made.model.emplace(state, spec.config, spec.precision, spec.lora, trained);
 
-  if (spec.optimizer) {
+  if (trained) {
     StepPrograms step;
     made.tapes.push_back(record_micro_batch(spec, state, *made.model, kernels::Write::overwrite, "micro-batch"));
     if (spec.accumulate) {
@@ -47,9 +48,11 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
       made.tapes.push_back(
           record_micro_batch(spec, state, *made.model, kernels::Write::accumulate, "further micro-batch"));
     }
-    step.update = made.tapes.size();
-    made.tapes.push_back(std::make_unique<Tape>(state, "update"));
-    append_update(*made.tapes.back(), *spec.optimizer, spec.precision);
+    if (spec.optimizer) {
+      step.update = made.tapes.size();
+      made.tapes.push_back(std::make_unique<Tape>(state, "update"));
+      append_update(*made.tapes.back(), *spec.optimizer, spec.precision);
+    }
     made.step = step;
   }
 

@@ -20,7 +20,8 @@ struct ProgramSpec {
   int64_t rows = 1;    // sequences per micro-batch
   int64_t tokens = 1;  // per sequence
   bool accumulate = false;  // a step has more than one micro-batch
-  std::optional<OptimizerOptions> optimizer;  // absent: no training programs, only evaluation
+  bool gradients = false;   // forward and backward, even without an optimizer
+  std::optional<OptimizerOptions> optimizer;  // absent: no update
 };
 
 // Recorded, not yet planned. Programs share the State.
@@ -28,7 +29,7 @@ struct Programs {
   std::unique_ptr<State> state;
   std::vector<std::unique_ptr<Tape>> tapes;
   std::optional<Transformer> model;
-  std::optional<StepPrograms> step;
+  std::optional<StepPrograms> step;  // `update` only with an optimizer
   size_t evaluate = 0;  // forward alone: per-token losses, and the number of right guesses
   Var losses;           // of `evaluate`: [rows * tokens] in the compute dtype, 0 where a label is ignored
   Var logits;           // of `evaluate`: kept only if record_programs was asked to

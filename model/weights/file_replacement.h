@@ -42,8 +42,8 @@ void sync_directory(const std::string& directory);
 // Removes a file if it is there. Throws IoError.
 void remove_file(const std::string& path);
 
-// Throws RequestError, naming the directory, the bytes needed and the bytes there, if a write of `bytes` would
-// not fit. The directory itself need not exist: the nearest one above it is asked.
+// Throws RequestError, naming the directory, the bytes needed and the bytes there, if a write of `bytes`
+// would not fit. The directory itself need not exist: the nearest one above it is asked.
 void require_free_space(const std::string& directory, int64_t bytes);
 
 }  // namespace lethe

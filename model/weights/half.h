@@ -49,8 +49,8 @@ struct f16 {
   }
 };
 
-// A float from which rounding to bf16 or f16 gives what rounding the double itself would: inexact values go to
-// the neighbour with an odd last bit, so that no tie can arise from the first rounding ("rounding to odd",
+// A float from which rounding to bf16 or f16 gives what rounding the double itself would: inexact values go
+// to the neighbour with an odd last bit, so that no tie can arise from the first rounding ("rounding to odd",
 // Boldo and Melquiond, "When double rounding is odd", 2005).
 inline float rounded_to_odd(double value) {
   const float nearest = static_cast<float>(value);

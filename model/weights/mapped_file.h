@@ -10,7 +10,8 @@ namespace lethe {
 // The file must not be shortened while it is mapped; a writer that replaces it by rename does no harm.
 class MappedFile {
  public:
-  // Throws FormatError if there is no such regular file or it cannot be opened, IoError if it cannot be mapped.
+  // Throws FormatError if there is no such regular file or it cannot be opened, IoError if it cannot be
+  // mapped.
   explicit MappedFile(const std::string& path);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&&) = delete;

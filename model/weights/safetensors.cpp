@@ -15,17 +15,21 @@ static_assert(std::endian::native == std::endian::little, "safetensors files are
 
 SafetensorsFile::SafetensorsFile(std::string path) : path_(std::move(path)), mapped_(path_) {
   if (mapped_.size() < 8) {
-    throw FormatError(path_, "", fmt::format("has {} bytes, a safetensors file has at least 8", mapped_.size()));
+    throw FormatError(path_, "",
+                      fmt::format("has {} bytes, a safetensors file has at least 8", mapped_.size()));
   }
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, mapped_.data(), sizeof header_bytes);
   if (header_bytes > max_header_bytes) {
-    throw FormatError(path_, "", fmt::format("claims a header of {} bytes, the format allows {}", header_bytes, max_header_bytes));
+    throw FormatError(
+        path_, "",
+        fmt::format("claims a header of {} bytes, the format allows {}", header_bytes, max_header_bytes));
   }
   data_start_ = 8 + header_bytes;
   if (data_start_ > mapped_.size()) {
-    throw FormatError(path_, "", fmt::format("claims a header of {} bytes, but has {} bytes in all (a truncated file?)",
-                                             header_bytes, mapped_.size()));
+    throw FormatError(path_, "",
+                      fmt::format("claims a header of {} bytes, but has {} bytes in all (a truncated file?)",
+                                  header_bytes, mapped_.size()));
   }
   const std::string_view text(reinterpret_cast<const char*>(mapped_.data()) + 8, header_bytes);
   header_ = parse_header(path_, text, mapped_.size() - data_start_);
@@ -54,13 +58,16 @@ void SafetensorsFile::read(std::string_view name, const RowTarget& target, RowRa
   const int64_t count = rows.count < 0 ? entry.rows() - rows.first : rows.count;
   const int64_t pitch = target.pitch == 0 ? width : target.pitch;
   if (rows.first < 0 || count < 0 || rows.first > entry.rows() || count > entry.rows() - rows.first) {
-    throw FormatError(path_, entry.name, fmt::format("rows {} to {} asked for, shape {} has {}", rows.first,
-                                                     rows.first + count, text_of(entry.shape), entry.rows()));
+    throw FormatError(path_, entry.name,
+                      fmt::format("rows {} to {} asked for, shape {} has {}", rows.first, rows.first + count,
+                                  text_of(entry.shape), entry.rows()));
   }
-  if (pitch < width) throw ShapeError(entry.name, fmt::format("pitch {} is below the width {}", pitch, width));
+  if (pitch < width)
+    throw ShapeError(entry.name, fmt::format("pitch {} is below the width {}", pitch, width));
   if (!convertible(entry.type, target.dtype)) {
     throw FormatError(path_, entry.name,
-                      fmt::format("is stored as {}, which cannot be read as {}", name_of(entry.type), name_of(target.dtype)));
+                      fmt::format("is stored as {}, which cannot be read as {}", name_of(entry.type),
+                                  name_of(target.dtype)));
   }
   if (width == 0 || count == 0) return;
 
@@ -75,9 +82,10 @@ void SafetensorsFile::read(std::string_view name, const RowTarget& target, RowRa
     const int64_t lost = from_stored(entry.type, source + i * stored_piece, piece, target.dtype,
                                      destination + i * pitch * size_of(target.dtype));
     if (lost >= 0) {
-      throw FormatError(path_, entry.name, fmt::format("element {} ({}) is beyond the range of {}",
-                                                       rows.first * width + i * piece + lost, name_of(entry.type),
-                                                       name_of(target.dtype)));
+      throw FormatError(
+          path_, entry.name,
+          fmt::format("element {} ({}) is beyond the range of {}", rows.first * width + i * piece + lost,
+                      name_of(entry.type), name_of(target.dtype)));
     }
   }
 }

@@ -27,8 +27,8 @@ struct RowRange {
 
 class SafetensorsFile {
  public:
-  // Maps the file and checks its header against its size (see parse_header); no tensor's values are looked at.
-  // Throws FormatError naming the file, the tensor and the numbers.
+  // Maps the file and checks its header against its size (see parse_header); no tensor's values are looked
+  // at. Throws FormatError naming the file, the tensor and the numbers.
   explicit SafetensorsFile(std::string path);
 
   const std::string& path() const { return path_; }

@@ -15,23 +15,27 @@ namespace {
 using nlohmann::json;
 
 SafetensorsMetadata parse_metadata(const std::string& file, const json& value) {
-  if (!value.is_object()) throw FormatError(file, "__metadata__", "must be an object, is " + short_text(value));
+  if (!value.is_object())
+    throw FormatError(file, "__metadata__", "must be an object, is " + short_text(value));
   SafetensorsMetadata metadata;
   for (const auto& [key, item] : value.items()) {
     if (!item.is_string()) {
-      throw FormatError(file, "__metadata__", fmt::format("'{}' must be a string, is {}", key, short_text(item)));
+      throw FormatError(file, "__metadata__",
+                        fmt::format("'{}' must be a string, is {}", key, short_text(item)));
     }
     metadata[key] = item.get<std::string>();
   }
   return metadata;
 }
 
-uint64_t whole_number(const std::string& file, const std::string& tensor, const char* field, const json& value) {
+uint64_t whole_number(const std::string& file, const std::string& tensor, const char* field,
+                      const json& value) {
   const bool fits = value.is_number_unsigned() &&
                     value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   if (!fits) {
-    throw FormatError(file, tensor,
-                      fmt::format("{} holds {}, not a whole number from 0 to 2^63-1", field, short_text(value)));
+    throw FormatError(
+        file, tensor,
+        fmt::format("{} holds {}, not a whole number from 0 to 2^63-1", field, short_text(value)));
   }
   return value.get<uint64_t>();
 }
@@ -71,41 +75,46 @@ SafetensorsEntry parse_entry(const std::string& file, const std::string& name, c
 
   const uint64_t bytes = tensor_bytes(file, name, entry.type, entry.shape);
   if (entry.end < entry.begin) {
-    throw FormatError(file, name, fmt::format("data_offsets [{}, {}] end before they begin", entry.begin, entry.end));
+    throw FormatError(file, name,
+                      fmt::format("data_offsets [{}, {}] end before they begin", entry.begin, entry.end));
   }
   if (entry.end - entry.begin != bytes) {
-    throw FormatError(file, name,
-                      fmt::format("data_offsets [{}, {}] hold {} bytes, but {} {} needs {}", entry.begin, entry.end,
-                                  entry.end - entry.begin, name_of(entry.type), text_of(entry.shape), bytes));
+    throw FormatError(
+        file, name,
+        fmt::format("data_offsets [{}, {}] hold {} bytes, but {} {} needs {}", entry.begin, entry.end,
+                    entry.end - entry.begin, name_of(entry.type), text_of(entry.shape), bytes));
   }
   return entry;
 }
 
 // The bytes of the entries, in order, must be the data from its first to its last byte.
-void require_contiguous(const std::string& file, const std::vector<SafetensorsEntry>& entries, uint64_t data_bytes) {
+void require_contiguous(const std::string& file, const std::vector<SafetensorsEntry>& entries,
+                        uint64_t data_bytes) {
   uint64_t end = 0;
   const SafetensorsEntry* before = nullptr;
   for (const SafetensorsEntry& entry : entries) {
     if (entry.begin != end) {
-      const std::string place = before ? fmt::format("'{}' ends at {}", before->name, end) : "the data begin at 0";
+      const std::string place =
+          before ? fmt::format("'{}' ends at {}", before->name, end) : "the data begin at 0";
       throw FormatError(file, entry.name,
-                        entry.begin > end
-                            ? fmt::format("begins at {}, but {}: a hole of {} bytes", entry.begin, place, entry.begin - end)
-                            : fmt::format("begins at {}, but {}: an overlap of {} bytes", entry.begin, place,
-                                          end - entry.begin));
+                        entry.begin > end ? fmt::format("begins at {}, but {}: a hole of {} bytes",
+                                                        entry.begin, place, entry.begin - end)
+                                          : fmt::format("begins at {}, but {}: an overlap of {} bytes",
+                                                        entry.begin, place, end - entry.begin));
     }
     end = entry.end;
     before = &entry;
   }
   if (end == data_bytes) return;
   const std::string last = before ? before->name : "";
-  throw FormatError(file, last,
-                    end < data_bytes
-                        ? fmt::format("the tensors end at byte {} of the data, but the file holds {}: {} trailing bytes",
-                                      end, data_bytes, data_bytes - end)
-                        : fmt::format("the tensors end at byte {} of the data, but the file holds {}: {} bytes are "
-                                      "missing (a truncated file?)",
-                                      end, data_bytes, end - data_bytes));
+  throw FormatError(
+      file, last,
+      end < data_bytes
+          ? fmt::format("the tensors end at byte {} of the data, but the file holds {}: {} trailing bytes",
+                        end, data_bytes, data_bytes - end)
+          : fmt::format("the tensors end at byte {} of the data, but the file holds {}: {} bytes are "
+                        "missing (a truncated file?)",
+                        end, data_bytes, end - data_bytes));
 }
 
 }  // namespace
@@ -123,15 +132,17 @@ uint64_t tensor_bytes(const std::string& file, const std::string& name, StoredTy
     fits = fits && dimension >= 0 && !__builtin_mul_overflow(elements, dimension, &elements);
   }
   if (!fits) {
-    throw FormatError(file, name, fmt::format("shape {} has more elements than 63 bits count", text_of(shape)));
+    throw FormatError(file, name,
+                      fmt::format("shape {} has more elements than 63 bits count", text_of(shape)));
   }
   if (__builtin_mul_overflow(elements, bits_of(type), &bits)) {
     throw FormatError(file, name,
                       fmt::format("{} {} has more bits than 63 bits count", name_of(type), text_of(shape)));
   }
   if (bits % 8 != 0) {
-    throw FormatError(file, name,
-                      fmt::format("{} {} has {} bits, no whole number of bytes", name_of(type), text_of(shape), bits));
+    throw FormatError(
+        file, name,
+        fmt::format("{} {} has {} bits, no whole number of bytes", name_of(type), text_of(shape), bits));
   }
   return static_cast<uint64_t>(bits / 8);
 }
@@ -176,7 +187,9 @@ std::string header_text(const std::string& file, const SafetensorsHeader& header
   text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > max_header_bytes) {
-    throw FormatError(file, "", fmt::format("the header would have {} bytes, the format allows {}", text.size(), max_header_bytes));
+    throw FormatError(
+        file, "",
+        fmt::format("the header would have {} bytes, the format allows {}", text.size(), max_header_bytes));
   }
   return text;
 }

@@ -13,7 +13,8 @@ namespace {
 
 constexpr int64_t chunk_bytes = 4 << 20;
 
-std::vector<const TensorToWrite*> in_file_order(const std::string& file, const std::vector<TensorToWrite>& tensors) {
+std::vector<const TensorToWrite*> in_file_order(const std::string& file,
+                                                const std::vector<TensorToWrite>& tensors) {
   std::vector<const TensorToWrite*> order;
   order.reserve(tensors.size());
   for (const TensorToWrite& tensor : tensors) order.push_back(&tensor);
@@ -37,6 +38,9 @@ SafetensorsHeader header_of(const std::string& file, const std::vector<const Ten
   header.metadata = metadata;
   uint64_t end = 0;
   for (const TensorToWrite* tensor : order) {
+    if (bits_of(tensor->type) % 8 != 0) {
+      throw FormatError(file, tensor->name, fmt::format("{} is not written", name_of(tensor->type)));
+    }
     const uint64_t begin = end;
     end += tensor_bytes(file, tensor->name, tensor->type, tensor->shape);
     header.entries.push_back({tensor->name, tensor->type, tensor->shape, begin, end});
@@ -54,20 +58,23 @@ TensorToWrite tensor_to_write(std::string name, StoredType type, Shape shape, co
   const int64_t width = shape.empty() ? 1 : shape.back();
   const int64_t row_pitch = pitch == 0 ? width : pitch;
   const int64_t stored_width = width * bits_of(type) / 8;
-  auto fill = [name, type, data, dtype, width, row_pitch, stored_width](int64_t first, int64_t count, std::byte* out) {
+  auto fill = [name, type, data, dtype, width, row_pitch, stored_width](int64_t first, int64_t count,
+                                                                        std::byte* out) {
     for (int64_t i = 0; i < count; ++i) {
       const auto* row = static_cast<const std::byte*>(data) + (first + i) * row_pitch * size_of(dtype);
       const int64_t lost = to_stored(dtype, row, width, type, out + i * stored_width);
       if (lost >= 0) {
-        throw RequestError(fmt::format("{}: element {} of row {} is beyond the range of {}", name, lost, first + i,
-                                       name_of(type)));
+        throw RequestError(fmt::format("{}: element {} of row {} is beyond the range of {}", name, lost,
+                                       first + i, name_of(type)));
       }
     }
   };
   return {std::move(name), type, std::move(shape), std::move(fill)};
 }
 
-SafetensorsMetadata default_metadata() { return {{"format", "pt"}}; }
+SafetensorsMetadata default_metadata() {
+  return {{"format", "pt"}};
+}
 
 void write_safetensors(FileReplacement& file, const std::vector<TensorToWrite>& tensors,
                        const SafetensorsMetadata& metadata) {

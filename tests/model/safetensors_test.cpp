@@ -1,5 +1,6 @@
 #include "model/weights/safetensors.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -24,8 +25,11 @@ std::string refusal(const Folder& folder, const std::string& bytes) {
 
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
                   const std::string& offsets) {
-  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets +
-         "}";
+  return fmt::format(R"("{}":{{"dtype":"{}","shape":{},"data_offsets":{}}})", name, dtype, shape, offsets);
+}
+
+std::string object(const std::vector<std::string>& entries) {
+  return fmt::format("{{{}}}", fmt::join(entries, ","));
 }
 
 struct Broken {
@@ -49,7 +53,7 @@ std::vector<Broken> broken_files() {
       {"hidden by a NUL", safetensors_bytes(std::string("{}\0{}", 5), ""), {"NUL"}},
       {"text after the header", safetensors_bytes("{} {}", ""), {"not JSON"}},
       {"unknown dtype",
-       safetensors_bytes("{" + entry("w", "F31", "[2]", "[0,8]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F31", "[2]", "[0,8]")}), eight),
        {"w: ", "F31"}},
       {"dtype is a number",
        safetensors_bytes(R"({"w":{"dtype":7,"shape":[2],"data_offsets":[0,8]}})", eight),
@@ -64,56 +68,54 @@ std::vector<Broken> broken_files() {
       {"extra field",
        safetensors_bytes(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"scale":3}})", eight),
        {"w: ", "'scale' = 3"}},
-      {"one offset", safetensors_bytes("{" + entry("w", "F32", "[2]", "[8]") + "}", eight), {"w: ", "[8]"}},
+      {"one offset", safetensors_bytes(object({entry("w", "F32", "[2]", "[8]")}), eight), {"w: ", "[8]"}},
       {"shape is a number",
-       safetensors_bytes("{" + entry("w", "F32", "2", "[0,8]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "2", "[0,8]")}), eight),
        {"w: ", "shape", "2"}},
       {"negative dimension",
-       safetensors_bytes("{" + entry("w", "F32", "[-2]", "[0,8]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "[-2]", "[0,8]")}), eight),
        {"w: ", "-2"}},
       {"fractional dimension",
-       safetensors_bytes("{" + entry("w", "F32", "[2.0]", "[0,8]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "[2.0]", "[0,8]")}), eight),
        {"w: ", "2.0"}},
       {"dimension of 2^64",
-       safetensors_bytes("{" + entry("w", "F32", "[18446744073709551616]", "[0,8]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "[18446744073709551616]", "[0,8]")}), eight),
        {"w: ", "shape"}},
       {"negative offset",
-       safetensors_bytes("{" + entry("w", "F32", "[2]", "[-8,0]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "[2]", "[-8,0]")}), eight),
        {"w: ", "-8"}},
       {"product overflows",
-       safetensors_bytes("{" + entry("w", "F32", "[4294967296,4294967296]", "[0,0]") + "}", ""),
+       safetensors_bytes(object({entry("w", "F32", "[4294967296,4294967296]", "[0,0]")}), ""),
        {"w: ", "[4294967296, 4294967296]", "elements"}},
       {"bits overflow",
-       safetensors_bytes("{" + entry("w", "F32", "[576460752303423488]", "[0,0]") + "}", ""),
+       safetensors_bytes(object({entry("w", "F32", "[576460752303423488]", "[0,0]")}), ""),
        {"w: ", "576460752303423488", "bits"}},
       {"part of a byte",
-       safetensors_bytes("{" + entry("w", "F4", "[3]", "[0,2]") + "}", "xx"),
+       safetensors_bytes(object({entry("w", "F4", "[3]", "[0,2]")}), "xx"),
        {"w: ", "12 bits"}},
       {"end before begin",
-       safetensors_bytes("{" + entry("w", "F32", "[2]", "[8,0]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "[2]", "[8,0]")}), eight),
        {"w: ", "[8, 0]"}},
       {"size mismatch",
-       safetensors_bytes("{" + entry("w", "F32", "[3]", "[0,8]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "[3]", "[0,8]")}), eight),
        {"w: ", "8 bytes", "F32 [3] needs 12"}},
       {"hole at the start",
-       safetensors_bytes("{" + entry("w", "F32", "[1]", "[4,8]") + "}", eight),
+       safetensors_bytes(object({entry("w", "F32", "[1]", "[4,8]")}), eight),
        {"w: ", "begins at 4", "hole of 4"}},
       {"hole",
-       safetensors_bytes(
-           "{" + entry("a", "U8", "[2]", "[0,2]") + "," + entry("b", "U8", "[4]", "[4,8]") + "}", eight),
+       safetensors_bytes(object({entry("a", "U8", "[2]", "[0,2]"), entry("b", "U8", "[4]", "[4,8]")}), eight),
        {"b: ", "'a' ends at 2", "hole of 2"}},
       {"overlap",
-       safetensors_bytes(
-           "{" + entry("a", "U8", "[5]", "[0,5]") + "," + entry("b", "U8", "[4]", "[4,8]") + "}", eight),
+       safetensors_bytes(object({entry("a", "U8", "[5]", "[0,5]"), entry("b", "U8", "[4]", "[4,8]")}), eight),
        {"b: ", "'a' ends at 5", "overlap of 1"}},
       {"the same bytes twice",
-       safetensors_bytes(
-           "{" + entry("a", "F32", "[2]", "[0,8]") + "," + entry("b", "F32", "[2]", "[0,8]") + "}", eight),
+       safetensors_bytes(object({entry("a", "F32", "[2]", "[0,8]"), entry("b", "F32", "[2]", "[0,8]")}),
+                         eight),
        {"b: ", "overlap of 8"}},
-      {"trailing byte", safetensors_bytes("{" + good + "}", eight + "x"), {"9", "1 trailing"}},
+      {"trailing byte", safetensors_bytes(object({good}), eight + "x"), {"9", "1 trailing"}},
       {"data without tensors", safetensors_bytes("{}", four), {"4 trailing"}},
-      {"truncated data", safetensors_bytes("{" + good + "}", four), {"w: ", "8", "holds 4", "truncated"}},
-      {"duplicate tensor", safetensors_bytes("{" + good + "," + good + "}", eight), {"w: ", "twice"}},
+      {"truncated data", safetensors_bytes(object({good}), four), {"w: ", "8", "holds 4", "truncated"}},
+      {"duplicate tensor", safetensors_bytes(object({good, good}), eight), {"w: ", "twice"}},
       {"duplicate field",
        safetensors_bytes(R"({"w":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}})", eight),
        {"dtype: ", "twice"}},
@@ -144,9 +146,9 @@ TEST(SafetensorsFile, what_is_no_regular_file_is_refused) {
 
 TEST(SafetensorsFile, empty_tensors_scalars_and_unordered_unaligned_entries_are_read) {
   const Folder folder;
-  const std::string header = "{" + entry("b", "F32", "[]", "[1,5]") + "," +
-                             entry("none", "F64", "[0,3]", "[5,5]") + "," + entry("a", "U8", "[1]", "[0,1]") +
-                             "}   ";
+  const std::string header = object({entry("b", "F32", "[]", "[1,5]"), entry("none", "F64", "[0,3]", "[5,5]"),
+                                     entry("a", "U8", "[1]", "[0,1]")}) +
+                             "   ";
   const float value = -3.25f;
   std::string data = "x";
   data.append(reinterpret_cast<const char*>(&value), 4);
@@ -169,7 +171,7 @@ TEST(SafetensorsFile, a_file_without_tensors_is_a_file) {
 
 TEST(SafetensorsFile, reading_what_is_not_there_is_refused) {
   const Folder folder;
-  const std::string header = "{" + entry("ids", "I64", "[2,3]", "[0,48]") + "}";
+  const std::string header = object({entry("ids", "I64", "[2,3]", "[0,48]")});
   const SafetensorsFile file(
       write_text(folder / "ids.safetensors", safetensors_bytes(header, std::string(48, '\0'))));
   std::vector<double> target(6);

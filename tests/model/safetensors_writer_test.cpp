@@ -70,8 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Pair{StoredType::bf16, DType::f32}, Pair{StoredType::bf16, DType::f64},
                     Pair{StoredType::bf16, DType::bf16}, Pair{StoredType::f64, DType::f64},
                     Pair{StoredType::f64, DType::f32}, Pair{StoredType::f64, DType::bf16}),
-    [](const auto& info) {
-      return std::string(name_of(info.param.stored)) + "_" + std::string(name_of(info.param.dtype));
+    [](const auto& test) {
+      return std::string(name_of(test.param.stored)) + "_" + std::string(name_of(test.param.dtype));
     });
 
 TEST(SafetensorsWriter, part_of_the_rows_is_read) {

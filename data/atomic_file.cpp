@@ -76,8 +76,7 @@ void AtomicFile::commit() {
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "cannot be renamed into place");
   ::close(file_);
   file_ = -1;
-  auto folder = std::filesystem::path(path_).parent_path().string();
-  if (folder.empty()) folder = ".";
+  const std::string folder = std::filesystem::absolute(path_).parent_path().string();
   // The rename itself must reach the disk too.
   const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) fail(folder, "cannot be opened");

@@ -14,7 +14,7 @@ namespace lethe {
 class KeyedPermutation {
  public:
   KeyedPermutation(uint64_t size, uint64_t seed, uint64_t epoch) : size_(size), rng_(seed, epoch) {
-    const int bits = size <= 1 ? 0 : std::bit_width(size - 1);
+    const int bits = size <= 1 ? 0 : static_cast<int>(std::bit_width(size - 1));
     half_ = (bits + 1) / 2;
     mask_ = (uint64_t{1} << half_) - 1;
   }

@@ -50,10 +50,10 @@ C running_softmax(C* scores, int64_t keys, int64_t from, int64_t to, C& most, C&
   C block_sum = 0;
 #pragma omp simd reduction(+ : block_sum)
   for (int64_t j = from; j < to; ++j) {
-    scores[j] = softmax_exp(scores[j] - block_most);
+    scores[j] = vector_exp(scores[j] - block_most);
     block_sum += scores[j];
   }
-  const C shrink = sum > 0 ? std::exp(most - block_most) : C(0);
+  const C shrink = sum == 0 ? C(0) : std::exp(most - block_most);
   sum = sum * shrink + block_sum;
   most = block_most;
   return shrink;
@@ -90,7 +90,7 @@ void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<con
          s.sum_pv, d);
   }
   for (int64_t i = 0; i < queries; ++i) {
-    const C inverse = s.sum[i] > 0 ? 1 / s.sum[i] : C(0);
+    const C inverse = s.sum[i] == 0 ? C(0) : 1 / s.sum[i];
     T* to = out.row(row + begin + i) + column;
     for (int64_t c = 0; c < d; ++c) to[c] = static_cast<T>(s.sum_pv[i * d + c] * inverse);
     lse[(b * shape.heads + h) * shape.tokens + begin + i] = s.most[i] + std::log(s.sum[i]);

@@ -56,7 +56,7 @@ void softmax_backward(C* p, C* dp, int64_t keys, int64_t from, int64_t to, C lse
   std::fill(dp, dp + from, C(0));
 #pragma omp simd
   for (int64_t j = from; j < to; ++j) {
-    p[j] = softmax_exp(p[j] - lse);
+    p[j] = vector_exp(p[j] - lse);
     dp[j] = p[j] * (dp[j] - delta);
   }
   std::fill(p + to, p + keys, C(0));

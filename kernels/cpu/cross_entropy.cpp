@@ -32,7 +32,7 @@ void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* lo
       const C most = largest(x, width);
       C sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (int64_t j = 0; j < width; ++j) sum += softmax_exp(static_cast<C>(x[j]) - most);
+      for (int64_t j = 0; j < width; ++j) sum += vector_exp(static_cast<C>(x[j]) - most);
       const C log_sum = std::log(sum);
       lse[i] = most + log_sum;
       losses[i] = log_sum - (static_cast<C>(x[labels[i]]) - most);
@@ -55,17 +55,17 @@ void cross_entropy_backward(Rows<const T> logits, const int32_t* labels, const c
       }
       const C scale = dlosses[i], log_sum = lse[i];
       // The label's own element is computed apart, so that it is rounded once.
-      const C at_label = scale * (softmax_exp(static_cast<C>(x[labels[i]]) - log_sum) - 1);
+      const C at_label = scale * (vector_exp(static_cast<C>(x[labels[i]]) - log_sum) - 1);
       T label_element = dx[labels[i]];
       put(label_element, at_label, write);
       if (write == Write::accumulate) {
 #pragma omp simd
         for (int64_t j = 0; j < width; ++j)
-          dx[j] = static_cast<T>(static_cast<C>(dx[j]) + scale * softmax_exp(static_cast<C>(x[j]) - log_sum));
+          dx[j] = static_cast<T>(static_cast<C>(dx[j]) + scale * vector_exp(static_cast<C>(x[j]) - log_sum));
       } else {
 #pragma omp simd
         for (int64_t j = 0; j < width; ++j)
-          dx[j] = static_cast<T>(scale * softmax_exp(static_cast<C>(x[j]) - log_sum));
+          dx[j] = static_cast<T>(scale * vector_exp(static_cast<C>(x[j]) - log_sum));
       }
       dx[labels[i]] = label_element;
     }

@@ -1,8 +1,8 @@
 #include "engine/backward.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "engine/ops/copy.h"
 
@@ -16,7 +16,8 @@ void GradientBuilder::mark_needs(int32_t node_count) {
   needs_.assign(tape_.tensors().size(), false);
   for (size_t i = 0; i < needs_.size(); ++i) {
     const TensorInfo& t = tape_.tensors()[i];
-    needs_[i] = t.persistent >= 0 && !t.parent.valid() && is_float(t.dtype) && tape_.state()[t.persistent].trainable;
+    needs_[i] =
+        t.persistent >= 0 && !t.parent.valid() && is_float(t.dtype) && tape_.state()[t.persistent].trainable;
   }
   const auto root_needs = [&](Var v) { return needs_[static_cast<size_t>(tape_.root(v).id)]; };
   for (int32_t i = 0; i < node_count; ++i) {
@@ -41,7 +42,8 @@ bool GradientBuilder::has_gradient(size_t output) const {
 
 Var GradientBuilder::gradient(size_t output) {
   const Var var = forward().outputs[output].var;
-  if (const auto it = entries_.find(var.id); it != entries_.end() && it->second.written) return it->second.buffer;
+  if (const auto it = entries_.find(var.id); it != entries_.end() && it->second.written)
+    return it->second.buffer;
   const auto it = view_elements_.find(var.id);
   if (it == view_elements_.end() || it->second != tape_.info(var).elements()) {
     throw ShapeError(tape_.info(var).path, "its gradient is incomplete: not every part of it was used");
@@ -56,15 +58,18 @@ GradientBuilder::Entry& GradientBuilder::entry_for(Var var) {
   const TensorInfo root_info = tape_.info(root);
   Entry entry;
   if (root_info.persistent >= 0) {
-    const Var gradient = tape_.persistent(tape_.state().gradient_of(root_info.persistent, options_.gradient_dtype));
+    const Var gradient =
+        tape_.persistent(tape_.state().gradient_of(root_info.persistent, options_.gradient_dtype));
     entry.buffer = tape_.same_place(var, gradient);
     entry.written = options_.parameter_gradients == kernels::Write::accumulate;
   } else if (var == root) {
-    entry.buffer = tape_.tensor(info.shape, info.dtype, "", Kind::activation);
+    entry.buffer = tape_.tensor(info.shape, info.dtype, "");
+    tape_.rename(entry.buffer, "gradient/" + info.path);
   } else {
     auto [it, is_new] = view_roots_.try_emplace(root.id);
     if (is_new) {
       it->second = tape_.tensor(root_info.shape, root_info.dtype, "", Kind::activation, root_info.pitch);
+      tape_.rename(it->second, "gradient/" + root_info.path);
       hold(it->second);
     }
     entry.buffer = tape_.same_place(var, it->second);
@@ -78,7 +83,8 @@ void GradientBuilder::make_exclusive(Entry& entry) {
   if (tape_.info(root).persistent >= 0 && tape_.info(root).kind == Kind::gradient) return;
   if (holders_[root.id] <= 1 && tape_.info(root).persistent < 0) return;
   const TensorInfo info = tape_.info(entry.buffer);
-  const Var own = tape_.tensor(info.shape, info.dtype, "", Kind::activation);
+  const Var own = tape_.tensor(info.shape, info.dtype, "");
+  tape_.rename(own, info.path);
   ops::copy(tape_, entry.buffer, {own, Access::overwrite});
   --holders_[root.id];
   entry.buffer = own;
@@ -123,6 +129,11 @@ void GradientBuilder::release(Var var) {
     --holders_[tape_.root(it->second.buffer).id];
     entries_.erase(it);
   }
+  if (const auto it = view_roots_.find(var.id); it != view_roots_.end()) {
+    --holders_[tape_.root(it->second).id];
+    view_roots_.erase(it);
+    view_elements_.erase(var.id);
+  }
 }
 
 Var GradientBuilder::saved(Var var) {
@@ -148,6 +159,7 @@ Var GradientBuilder::saved(Var var) {
 void GradientBuilder::clone_writers(Var root) {
   const TensorInfo info = tape_.info(root);
   const Var twin = tape_.tensor(info.shape, info.dtype, "", info.kind, info.pitch);
+  tape_.rename(twin, info.path);
   clones_.emplace(root.id, twin);
   const std::vector<int32_t> writers = tape_.writers(root);
   for (const int32_t w : writers) {
@@ -173,9 +185,9 @@ void GradientBuilder::clone_node(int32_t index) {
   }
   std::vector<Output> outputs;
   for (const Output& o : original.outputs) outputs.push_back({twin(o.var), o.access});
-  Tape::Scope scope(tape_, original.path);
-  Node& node = tape_.append(original.op, std::move(inputs), std::move(outputs));
-  node.phase = Phase::recompute;
+  const Tape::Scope scope(tape_, "");
+  tape_.enter(original.path);
+  tape_.append(original.op, std::move(inputs), std::move(outputs));
 }
 
 void GradientBuilder::visit(int32_t index) {
@@ -186,7 +198,8 @@ void GradientBuilder::visit(int32_t index) {
   bool wanted = false;
   for (size_t i = 0; i < node.inputs.size(); ++i) wanted = wanted || needs(i);
   if (any && wanted) {
-    Tape::Scope scope(tape_, node.path);
+    const Tape::Scope scope(tape_, "");
+    tape_.enter(node.path);
     node.op->gradient(node, *this);
   }
   for (const Output& o : node.outputs) {

@@ -69,13 +69,13 @@ class GradientBuilder {
   Tape& tape_;
   BackwardOptions options_;
   int32_t index_ = -1;
-  std::vector<bool> needs_;                     // by root tensor
-  std::map<int32_t, Entry> entries_;            // by tensor (root or view)
-  std::map<int32_t, Var> view_roots_;           // root tensor -> gradient buffer its views' gradients lie in
-  std::map<int32_t, int64_t> view_elements_;    // root tensor -> elements that views have written
-  std::unordered_map<int32_t, int> holders_;    // gradient buffer -> entries that refer to it
-  std::unordered_map<int32_t, Var> clones_;     // dropped root -> its recomputed twin
-  std::vector<bool> cloned_;                    // by node
+  std::vector<bool> needs_;                   // by root tensor
+  std::map<int32_t, Entry> entries_;          // by tensor (root or view)
+  std::map<int32_t, Var> view_roots_;         // root tensor -> gradient buffer its views' gradients lie in
+  std::map<int32_t, int64_t> view_elements_;  // root tensor -> elements that views have written
+  std::unordered_map<int32_t, int> holders_;  // gradient buffer -> entries that refer to it
+  std::unordered_map<int32_t, Var> clones_;   // dropped root -> its recomputed twin
+  std::vector<bool> cloned_;                  // by node
 };
 
 }  // namespace lethe

@@ -69,7 +69,9 @@ constexpr DType dtype_of<int32_t>() {
 }
 
 // The dtype arithmetic is done in: f64 for f64, f32 for f32 and bf16.
-constexpr DType compute_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+constexpr DType compute_dtype(DType dtype) {
+  return dtype == DType::f64 ? DType::f64 : DType::f32;
+}
 
 // Calls body.template operator()<T>() with the C++ type of a floating dtype:
 //   dispatch_float(dtype, "rmsnorm", [&]<class T>() { kernel<T>(...); });

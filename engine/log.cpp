@@ -19,8 +19,12 @@ void write(const char* prefix, const std::string& line) {
 
 }  // namespace
 
-void info(const std::string& line) { write("", line); }
-void warning(const std::string& line) { write("warning: ", line); }
+void info(const std::string& line) {
+  write("", line);
+}
+void warning(const std::string& line) {
+  write("warning: ", line);
+}
 
 void set_hooks(Hooks hooks) {
   const std::lock_guard lock(mutex);

@@ -1,5 +1,5 @@
-// Random numbers by name and position instead of by order: the value depends on (seed, stream, position) alone,
-// so neither threads, ranks, recomputation nor a resumed run can change it.
+// Random numbers by name and position instead of by order: the value depends on (seed, stream, position)
+// alone, so neither threads, ranks, recomputation nor a resumed run can change it.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,8 @@ class Rng {
   double normal(uint64_t position) const;
   // Uniform in [0, bound), bound > 0, without modulo bias beyond 2^-64.
   uint64_t below(uint64_t position, uint64_t bound) const {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(bits(position)) * bound) >> 64);
+    __extension__ using Wide = unsigned __int128;
+    return static_cast<uint64_t>((static_cast<Wide>(bits(position)) * bound) >> 64);
   }
 
  private:

@@ -1,8 +1,8 @@
 #include "engine/state.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace lethe {
 

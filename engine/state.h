@@ -1,5 +1,5 @@
-// The tensors that outlive a program: weights, their gradients, the optimizer's state, inputs and step values.
-// Programs refer to them by index; the planner gives each a place that all programs share.
+// The tensors that outlive a program: weights, their gradients, the optimizer's state, inputs and step
+// values. Programs refer to them by index; the planner gives each a place that all programs share.
 #pragma once
 
 #include <string>
@@ -16,9 +16,9 @@ struct PersistentInfo {
   Shape shape;
   Kind kind = Kind::weight;
   bool trainable = false;
-  int64_t pitch = 0;     // 0: the width
-  int32_t parent = -1;   // of a view, such as q_proj inside a merged qkv
-  int64_t offset = 0;    // of a view, in elements of the parent
+  int64_t pitch = 0;    // 0: the width
+  int32_t parent = -1;  // of a view, such as q_proj inside a merged qkv
+  int64_t offset = 0;   // of a view, in elements of the parent
 
   int64_t width() const { return shape.empty() ? 1 : shape.back(); }
   int64_t rows() const { return elements_of(shape) / (width() ? width() : 1); }
@@ -39,12 +39,16 @@ class State {
 
   const PersistentInfo& operator[](int32_t index) const { return infos_[static_cast<size_t>(index)]; }
   int32_t size() const { return static_cast<int32_t>(infos_.size()); }
-  void set_trainable(int32_t index, bool trainable) { infos_[static_cast<size_t>(index)].trainable = trainable; }
+  void set_trainable(int32_t index, bool trainable) {
+    infos_[static_cast<size_t>(index)].trainable = trainable;
+  }
 
   // The gradient that belongs to a parameter, declared on first use with the given dtype.
   int32_t gradient_of(int32_t parameter, DType dtype);
   // The same if it was declared, else -1.
-  int32_t find_gradient(int32_t parameter) const { return find(gradient_name(infos_[static_cast<size_t>(parameter)].name)); }
+  int32_t find_gradient(int32_t parameter) const {
+    return find(gradient_name(infos_[static_cast<size_t>(parameter)].name));
+  }
   static std::string gradient_name(const std::string& parameter) { return "gradient/" + parameter; }
 
   // Indices of all trainable tensors that are not views, in order of declaration.

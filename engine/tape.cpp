@@ -1,8 +1,8 @@
 #include "engine/tape.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace lethe {
 
@@ -22,16 +22,20 @@ std::string_view name_of(Phase phase) {
 
 Cost Op::cost(const Node& node, const Tape& tape) const {
   Cost cost;
-  for (const Var v : node.inputs) cost.bytes += static_cast<double>(tape.info(v).elements() * size_of(tape.info(v).dtype));
+  for (const Var v : node.inputs)
+    cost.bytes += static_cast<double>(tape.info(v).elements() * size_of(tape.info(v).dtype));
   for (const Output& o : node.outputs) {
     const TensorInfo& t = tape.info(o.var);
-    cost.bytes += static_cast<double>(t.elements() * size_of(t.dtype)) * (o.access == Access::overwrite ? 1 : 2);
+    cost.bytes +=
+        static_cast<double>(t.elements() * size_of(t.dtype)) * (o.access == Access::overwrite ? 1 : 2);
     cost.flops += static_cast<double>(t.elements());
   }
   return cost;
 }
 
-int64_t Op::workspace(const Node&, const Tape&, int) const { return 0; }
+int64_t Op::workspace(const Node&, const Tape&, int) const {
+  return 0;
+}
 
 void Op::gradient(const Node&, GradientBuilder&) const {}
 
@@ -42,7 +46,12 @@ Var Tape::persistent(int32_t index) {
   int32_t& id = persistent_vars_[static_cast<size_t>(index)];
   if (id >= 0) return {id};
   const PersistentInfo& p = (*state_)[index];
-  TensorInfo t{.path = p.name, .dtype = p.dtype, .shape = p.shape, .pitch = p.pitch, .kind = p.kind, .persistent = index};
+  TensorInfo t{.path = p.name,
+               .dtype = p.dtype,
+               .shape = p.shape,
+               .pitch = p.pitch,
+               .kind = p.kind,
+               .persistent = index};
   if (p.parent >= 0) {
     t.parent = persistent(p.parent);
     t.offset = p.offset;
@@ -77,7 +86,8 @@ Var Tape::view(Var parent, int64_t offset, Shape shape, const std::string& name)
   t.persistent = -1;
   const int64_t end = offset + (t.rows() ? (t.rows() - 1) * t.pitch + t.width() : 0);
   if (offset < 0 || t.width() > p.pitch || end > p.rows() * p.pitch) {
-    throw ShapeError(t.path, fmt::format("view {} at {} lies outside {} {}", text_of(t.shape), offset, p.path, text_of(p.shape)));
+    throw ShapeError(t.path, fmt::format("view {} at {} lies outside {} {}", text_of(t.shape), offset, p.path,
+                                         text_of(p.shape)));
   }
   tensors_.push_back(std::move(t));
   writers_.emplace_back();
@@ -88,8 +98,8 @@ Var Tape::view(Var parent, int64_t offset, Shape shape, const std::string& name)
 Var Tape::columns(Var parent, int64_t first_column, int64_t count, const std::string& name) {
   const TensorInfo& p = info(parent);
   if (first_column < 0 || count < 0 || first_column + count > p.width()) {
-    throw ShapeError(path(name), fmt::format("columns {} to {} lie outside {} {}", first_column, first_column + count,
-                                             p.path, text_of(p.shape)));
+    throw ShapeError(path(name), fmt::format("columns {} to {} lie outside {} {}", first_column,
+                                             first_column + count, p.path, text_of(p.shape)));
   }
   return view(parent, first_column, {p.rows(), count}, name);
 }
@@ -142,10 +152,12 @@ std::string Tape::path(const std::string& name) const {
   return name.empty() ? scope_ : scope_ + "." + name;
 }
 
-Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), length_(tape.scope_.size()) {
+Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), outer_(tape.scope_) {
   tape.scope_ = tape.path(name);
 }
 
-Tape::Scope::~Scope() { tape_.scope_.resize(length_); }
+Tape::Scope::~Scope() {
+  tape_.scope_ = outer_;
+}
 
 }  // namespace lethe

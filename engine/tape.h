@@ -45,7 +45,8 @@ class Tape {
   Var persistent(int32_t index);
   Var persistent(const std::string& name) { return persistent(state_->require(name)); }
   // A tensor that lives within one run. pitch 0: the width. The path is the current scope and `name`.
-  Var tensor(Shape shape, DType dtype, const std::string& name, Kind kind = Kind::activation, int64_t pitch = 0);
+  Var tensor(Shape shape, DType dtype, const std::string& name, Kind kind = Kind::activation,
+             int64_t pitch = 0);
   // Part of another tensor's buffer with the parent's pitch: `offset` elements in. Throws ShapeError if it
   // does not lie inside.
   Var view(Var parent, int64_t offset, Shape shape, const std::string& name);
@@ -88,8 +89,13 @@ class Tape {
 
    private:
     Tape& tape_;
-    size_t length_;
+    std::string outer_;
   };
+  // Starts over at a full path until the next scope ends: a node's gradient is recorded under the node's
+  // path.
+  void enter(const std::string& full_path) { scope_ = full_path; }
+  // Gives a tensor a path of its own.
+  void rename(Var var, const std::string& path) { tensors_[static_cast<size_t>(var.id)].path = path; }
   // "layers.3.attention" + "." + name.
   std::string path(const std::string& name) const;
 

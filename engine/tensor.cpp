@@ -11,7 +11,9 @@ int64_t elements_of(const Shape& shape) {
   return n;
 }
 
-std::string text_of(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string text_of(const Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 
 std::string_view name_of(Kind kind) {
   switch (kind) {

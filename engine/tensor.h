@@ -29,7 +29,7 @@ struct Var {
 // Seen by kernels as `rows()` rows of `width()` elements, `pitch` elements apart; the rows are all dimensions
 // but the last. A view lies `offset` elements into its parent's buffer.
 struct TensorInfo {
-  std::string path;      // "layers.3.attention.qkv"
+  std::string path;  // "layers.3.attention.qkv"
   DType dtype = DType::f32;
   Shape shape;
   int64_t pitch = 0;

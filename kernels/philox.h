@@ -38,6 +38,8 @@ LETHE_HOST_DEVICE inline PhiloxWords philox(uint64_t key, uint64_t counter_low, 
 }
 
 // A word as a number in [0, 1): its upper 24 bits, exact in float.
-LETHE_HOST_DEVICE inline float uniform01(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+LETHE_HOST_DEVICE inline float uniform01(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
+}
 
 }  // namespace lethe

@@ -19,6 +19,8 @@ void parallel_pieces(int64_t count, int64_t grain, const Body& body) {
 
 // Rows per piece so that a piece holds some 32k elements: large enough to hide the hand-over, small enough
 // to balance.
-inline int64_t rows_grain(int64_t width) { return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, width)); }
+inline int64_t rows_grain(int64_t width) {
+  return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, width));
+}
 
 }  // namespace lethe::kernels::cpu

@@ -1,0 +1,104 @@
+// The CPU backend: walks the nodes in order and calls their kernels. It is the executable spec.
+#include <fmt/format.h>
+#include <omp.h>
+#include <openblas_config.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/backend/backend.h"
+
+extern "C" void openblas_set_num_threads(int);
+
+namespace lethe {
+namespace {
+
+struct CpuNode {
+  const Op* op;
+  std::vector<Buffer> in, out;
+  std::vector<Access> access;
+  void* workspace;
+};
+
+class CpuExecutable final : public Executable {
+ public:
+  CpuExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, const CpuOptions& options)
+      : options_(options) {
+    const auto buffer = [&](Var v) {
+      const TensorInfo& t = tape.info(v);
+      const Placement& p = plan.tensors[static_cast<size_t>(v.id)];
+      return Buffer{static_cast<std::byte*>(arena) + p.offset, t.dtype, t.rows(), t.width(), t.pitch};
+    };
+    for (size_t n = 0; n < tape.nodes().size(); ++n) {
+      const Node& node = tape.nodes()[n];
+      CpuNode made{.op = node.op.get(),
+                   .workspace = static_cast<std::byte*>(arena) + plan.workspaces[n].offset};
+      for (const Var v : node.inputs) made.in.push_back(buffer(v));
+      for (const Output& o : node.outputs) {
+        made.out.push_back(buffer(o.var));
+        made.access.push_back(o.access);
+      }
+      nodes_.push_back(std::move(made));
+    }
+    if (options_.profile) seconds_.resize(nodes_.size());
+  }
+
+  void run() override {
+    omp_set_num_threads(options_.threads);
+    for (size_t n = 0; n < nodes_.size(); ++n) {
+      const CpuNode& node = nodes_[n];
+      const auto start = std::chrono::steady_clock::now();
+      node.op->run({node.in, node.out, node.access, node.workspace, options_.threads});
+      if (options_.profile) {
+        seconds_[n] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      }
+    }
+  }
+
+  std::vector<double> node_seconds() const override { return seconds_; }
+
+ private:
+  CpuOptions options_;
+  std::vector<CpuNode> nodes_;
+  std::vector<double> seconds_;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const CpuOptions& options) : options_(options) {
+    if (options_.threads <= 0) options_.threads = omp_get_num_procs();
+    // Threads are ours: OpenBLAS computes one tile at a time, so the bits do not depend on their number.
+    openblas_set_num_threads(1);
+  }
+
+  std::shared_ptr<void> allocate(int64_t bytes) override {
+    const auto rounded = static_cast<size_t>((bytes + kAlignment - 1) / kAlignment * kAlignment);
+    void* memory = std::aligned_alloc(kAlignment, std::max<size_t>(rounded, kAlignment));
+    if (!memory) throw MemoryError("arena", fmt::format("the system refused {} bytes of memory", bytes));
+    std::memset(memory, 0, rounded);
+    return {memory, std::free};
+  }
+
+  std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
+    return std::make_unique<CpuExecutable>(tape, plan, arena, options_);
+  }
+
+  void upload(void* device, const void* host, int64_t bytes) override {
+    std::memcpy(device, host, static_cast<size_t>(bytes));
+  }
+  void download(void* host, const void* device, int64_t bytes) override {
+    std::memcpy(host, device, static_cast<size_t>(bytes));
+  }
+  int threads() const override { return options_.threads; }
+
+ private:
+  CpuOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
+  return std::make_unique<CpuBackend>(options);
+}
+
+}  // namespace lethe

@@ -1,0 +1,12 @@
+// y = x or y += x, between any two floating types; the value is rounded once, to y's type.
+#pragma once
+
+#include "kernels/rows.h"
+
+namespace lethe::kernels::cpu {
+
+// x and y have the same rows and width; pitches are their own.
+template <class X, class Y>
+void copy(Rows<const X> x, Rows<Y> y, Write write);
+
+}  // namespace lethe::kernels::cpu

@@ -1,0 +1,24 @@
+// Grouped-query self-attention with rotary positions (Ainslie et al. 2023; Su et al. 2021).
+#pragma once
+
+#include "model/config.h"
+#include "model/inputs.h"
+#include "model/linear.h"
+
+namespace lethe {
+
+class Attention {
+ public:
+  // Declares the projections under `path` ("model.layers.3.self_attn").
+  Attention(State& state, const std::string& path, const LlamaConfig& config, const Precision& precision,
+            const std::optional<LoraConfig>& lora, bool trained);
+
+  // x: [tokens, hidden_size], normalised. Returns the same shape.
+  Var record(Tape& tape, Var x, const BatchInputs& batch) const;
+
+ private:
+  int64_t heads_, kv_heads_, head_dim_, window_;
+  Linear qkv_, output_;
+};
+
+}  // namespace lethe

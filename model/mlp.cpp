@@ -1,0 +1,23 @@
+#include "model/mlp.h"
+
+#include "engine/ops/swiglu.h"
+
+namespace lethe {
+
+Mlp::Mlp(State& state, const std::string& path, const LlamaConfig& config, const Precision& precision,
+         const std::optional<LoraConfig>& lora, bool trained)
+    : gate_up_(state, path, "gate_up_proj",
+               {{"gate_proj", config.intermediate_size}, {"up_proj", config.intermediate_size}},
+               config.hidden_size, precision, lora, trained),
+      down_(state, path, "down_proj", {{"down_proj", config.hidden_size}}, config.intermediate_size,
+            precision, lora, trained) {}
+
+Var Mlp::record(Tape& tape, Var x, const BatchInputs& batch) const {
+  const Tape::Scope scope(tape, "mlp");
+  const Var gate_up = gate_up_.record(tape, x, batch.random);
+  const Var gated =
+      ops::swiglu(tape, gate_up_.part(tape, gate_up, 0), gate_up_.part(tape, gate_up, 1), "swiglu");
+  return down_.record(tape, gated, batch.random);
+}
+
+}  // namespace lethe

@@ -1,0 +1,26 @@
+#include "model/recompute.h"
+
+namespace lethe {
+
+Recompute recompute_from(const std::string& text) {
+  if (text == "none") return Recompute::none;
+  if (text == "norms") return Recompute::norms;
+  if (text == "mlp") return Recompute::mlp;
+  if (text == "block") return Recompute::block;
+  throw ConfigError("train.recompute", "must be none, norms, mlp or block, got " + text);
+}
+
+void drop_for_recompute(Tape& tape, Recompute policy) {
+  if (policy == Recompute::none) return;
+  for (Node& node : tape.nodes()) {
+    const std::string_view op = node.op->name();
+    const bool in_block = node.path.starts_with("layers.");
+    const bool cheap = op == "rmsnorm" || op == "swiglu" || op == "dropout";
+    const bool in_mlp = node.path.find(".mlp.") != std::string::npos;
+    const bool block_output = node.path.ends_with(".mlp_residual");
+    node.dropped = cheap || (policy == Recompute::mlp && in_block && in_mlp) ||
+                   (policy == Recompute::block && in_block && !block_output);
+  }
+}
+
+}  // namespace lethe

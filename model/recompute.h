@@ -1,0 +1,24 @@
+// What the forward pass keeps for the backward pass, and what is computed a second time there instead
+// (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
+#pragma once
+
+#include <string>
+
+#include "engine/tape.h"
+
+namespace lethe {
+
+enum class Recompute {
+  none,   // keep everything
+  norms,  // compute norms, swiglu and dropout again: cheap, and the usual choice
+  mlp,    // norms, and the whole feed-forward layer
+  block,  // keep only each block's input
+};
+
+// "none", "norms", "mlp" or "block"; throws ConfigError for anything else.
+Recompute recompute_from(const std::string& text);
+
+// Marks the nodes of a recorded forward pass; call between recording and backward.
+void drop_for_recompute(Tape& tape, Recompute policy);
+
+}  // namespace lethe

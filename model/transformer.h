@@ -1,0 +1,51 @@
+// The Llama family as a recorded program (Touvron et al. 2023; Grattafiori et al. 2024).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "model/attention.h"
+#include "model/mlp.h"
+
+namespace lethe {
+
+class Transformer {
+ public:
+  // Declares every weight in `state` under its Hugging Face name (merged maps beside views of their parts).
+  // trained: full fine-tuning trains all of them; with `lora` only the adapters are; false: nothing is.
+  Transformer(State& state, const LlamaConfig& config, const Precision& precision,
+              const std::optional<LoraConfig>& lora, bool trained);
+
+  const LlamaConfig& config() const { return config_; }
+  const std::optional<LoraConfig>& lora() const { return lora_; }
+  const Precision& precision() const { return precision_; }
+
+  // [rows * tokens, vocab_size].
+  Var logits(Tape& tape, const BatchInputs& batch) const;
+
+ private:
+  struct Block {
+    int32_t attention_norm, mlp_norm;
+    Attention attention;
+    Mlp mlp;
+  };
+  Var block(Tape& tape, const Block& block, Var x, const BatchInputs& batch) const;
+
+  LlamaConfig config_;
+  Precision precision_;
+  std::optional<LoraConfig> lora_;
+  int32_t embedding_, norm_, head_;
+  std::vector<Block> blocks_;
+};
+
+// Fills a fresh model's weights: normal with config.initializer_range, gains one; adapters as in
+// initialise_lora. Each value depends on seed, tensor name and position alone.
+void initialise_weights(Session& session, const LlamaConfig& config, uint64_t seed);
+
+// A uniform in +-1/sqrt(in) (PEFT's default, kaiming with a = sqrt 5), B zero.
+void initialise_lora(Session& session, uint64_t seed);
+
+// Writes the table of cosines and sines that the model's rotary positions read.
+void fill_rope_table(Session& session, const LlamaConfig& config);
+
+}  // namespace lethe

@@ -11,9 +11,9 @@
 #include "engine/log.h"
 #include "model/config_keys.h"
 #include "model/config_reader.h"
-#include "model/json_file.h"
+#include "engine/files/json_file.h"
 #include "model/rope_config.h"
-#include "model/weights/file_replacement.h"
+#include "engine/files/file_replacement.h"
 
 namespace lethe {
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "engine/log.h"
-#include "model/json_file.h"
+#include "engine/files/json_file.h"
 
 namespace lethe {
 namespace {

@@ -7,7 +7,7 @@
 #include <unordered_set>
 
 #include "model/weights/names.h"
-#include "model/weights/safetensors.h"
+#include "engine/files/safetensors.h"
 
 namespace lethe {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "model/config.h"
-#include "model/weights/safetensors_writer.h"
+#include "engine/files/safetensors_writer.h"
 
 namespace lethe {
 

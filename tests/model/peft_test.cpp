@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/weights/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "tests/model/files.h"
 
 namespace lethe {

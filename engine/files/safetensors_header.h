@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
-#include "model/weights/stored_type.h"
+#include "engine/files/stored_type.h"
 
 namespace lethe {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "engine/error.h"
-#include "model/json_file.h"
+#include "engine/files/json_file.h"
 
 namespace lethe {
 

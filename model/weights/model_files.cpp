@@ -9,8 +9,8 @@
 #include <set>
 #include <utility>
 
+#include "engine/files/json_file.h"
 #include "engine/log.h"
-#include "model/json_file.h"
 
 namespace lethe {
 namespace {

@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/weights/safetensors.h"
-#include "model/weights/safetensors_writer.h"
+#include "engine/files/safetensors.h"
+#include "engine/files/safetensors_writer.h"
 
 namespace lethe {
 

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <unordered_set>
 
+#include "engine/files/safetensors.h"
 #include "model/weights/names.h"
-#include "model/weights/safetensors.h"
 
 namespace lethe {
 namespace {

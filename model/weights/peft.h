@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/files/safetensors_writer.h"
 #include "model/config.h"
-#include "model/weights/safetensors_writer.h"
 
 namespace lethe {
 

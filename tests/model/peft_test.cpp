@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/weights/safetensors.h"
-#include "tests/model/files.h"
+#include "engine/files/safetensors.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/weights/safetensors_header.h"
+#include "engine/files/safetensors_header.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
-#include "model/json_file.h"
+#include "engine/files/json_file.h"
 
 namespace lethe {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/weights/safetensors_writer.h"
+#include "engine/files/safetensors_writer.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "model/weights/convert.h"
+#include "engine/files/convert.h"
 
 namespace lethe {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/weights/convert.h"
+#include "engine/files/convert.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "model/weights/half.h"
+#include "engine/files/half.h"
 
 namespace lethe {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/weights/safetensors_writer.h"
+#include "engine/files/safetensors_writer.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -9,9 +9,9 @@
 #include <cstring>
 #include <numeric>
 
-#include "model/weights/convert.h"
-#include "model/weights/safetensors.h"
-#include "tests/model/files.h"
+#include "engine/files/convert.h"
+#include "engine/files/safetensors.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

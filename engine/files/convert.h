@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "model/weights/stored_type.h"
+#include "engine/files/stored_type.h"
 
 namespace lethe {
 

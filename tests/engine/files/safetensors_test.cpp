@@ -1,11 +1,11 @@
-#include "model/weights/safetensors.h"
+#include "engine/files/safetensors.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "model/weights/safetensors_writer.h"
-#include "tests/model/files.h"
+#include "engine/files/safetensors_writer.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

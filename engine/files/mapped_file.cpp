@@ -1,4 +1,4 @@
-#include "model/weights/mapped_file.h"
+#include "engine/files/mapped_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "model/weights/stored_type.h"
+#include "engine/files/stored_type.h"
 
 #include <array>
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "model/weights/file_replacement.h"
-#include "model/weights/safetensors_header.h"
+#include "engine/files/file_replacement.h"
+#include "engine/files/safetensors_header.h"
 
 namespace lethe {
 

@@ -1,4 +1,4 @@
-#include "model/weights/safetensors.h"
+#include "engine/files/safetensors.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "model/weights/convert.h"
+#include "engine/files/convert.h"
 
 namespace lethe {
 

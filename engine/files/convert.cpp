@@ -1,11 +1,11 @@
-#include "model/weights/convert.h"
+#include "engine/files/convert.h"
 
 #include <cmath>
 #include <cstring>
 #include <string>
 #include <type_traits>
 
-#include "model/weights/half.h"
+#include "engine/files/half.h"
 
 namespace lethe {
 namespace {

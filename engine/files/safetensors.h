@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/weights/mapped_file.h"
-#include "model/weights/safetensors_header.h"
+#include "engine/files/mapped_file.h"
+#include "engine/files/safetensors_header.h"
 
 namespace lethe {
 

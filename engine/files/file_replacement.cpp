@@ -1,4 +1,4 @@
-#include "model/weights/file_replacement.h"
+#include "engine/files/file_replacement.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -156,7 +156,7 @@ void fill_padding(int64_t begin, int64_t tokens_per_row, const RowView& out) {
   }
 }
 
-std::unique_ptr<Rows> make_rows(std::shared_ptr<const TokenShard> shard, const RowOptions& options) {
+std::unique_ptr<Rows> make_rows(const std::shared_ptr<const TokenShard>& shard, const RowOptions& options) {
   if (options.tokens_per_row < 1 || options.tokens_per_row > INT32_MAX) {
     throw ConfigError("sequence_length", fmt::format("must be 1 or more, is {}", options.tokens_per_row));
   }

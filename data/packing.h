@@ -67,7 +67,7 @@ struct RowOptions {
 
 // Rows over a shard. stream costs no memory, pack some 16 bytes a document. Throws ConfigError
 // (tokens_per_row or window below 1) and DataError naming the shard when no label of it is supervised.
-std::unique_ptr<Rows> make_rows(std::shared_ptr<const TokenShard> shard, const RowOptions& options);
+std::unique_ptr<Rows> make_rows(const std::shared_ptr<const TokenShard>& shard, const RowOptions& options);
 
 // "stream" or "pack"; throws ConfigError(key) otherwise.
 RowMode row_mode(const std::string& key, const std::string& name);

@@ -85,6 +85,12 @@ void check(const TokenizerTraining& options) {
   }
 }
 
+// The library's message without the place in its own source and the condition that it begins with.
+std::string reason(const std::string& message) {
+  const size_t end = message.rfind("] ");
+  return end == std::string::npos ? message : message.substr(end + 2);
+}
+
 }  // namespace
 
 void train_sentencepiece(const std::vector<Corpus>& corpora, const TokenizerTraining& options,
@@ -113,7 +119,7 @@ void train_sentencepiece(const std::vector<Corpus>& corpora, const TokenizerTrai
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model);
   if (!status.ok()) {
     throw DataError(fmt::format("a {} tokenizer with vocab_size {} cannot be learned from this text: {}",
-                                options.model_type, options.vocab_size, status.message()));
+                                options.model_type, options.vocab_size, reason(status.message())));
   }
   AtomicFile file(path);
   file.write(model.data(), model.size());

@@ -13,11 +13,15 @@ namespace {
 
 const std::string shared = LETHE_SHARED_DATA;
 
-// Python with all that white space can be in it.
+// Python with all that white space can be in it, and names enough to learn some hundred pieces from.
 std::string code_sample() {
+  const std::vector<std::string> words = {"read",  "write", "open",  "close", "line",  "value",
+                                          "count", "name",  "first", "table", "index", "parse",
+                                          "token", "merge", "print", "config"};
   std::string text = "import os\n\n\nclass A:\n";
-  for (int i = 0; i < 60; ++i) {
-    text += "    def name_" + std::to_string(i) + "(self, value):\n        if value  >  " +
+  for (size_t i = 0; i < 16 * 16; ++i) {
+    const std::string name = words[i % 16] + "_" + words[i / 16];
+    text += "    def " + name + "(self, " + words[(i * 7) % 16] + "):\n        if " + name + "  >  " +
             std::to_string(i * 7) + ":\n\t\treturn 'caf\xc3\xa9'   # two  spaces\n\n        return None\n";
   }
   return text + "   \n\t";
@@ -87,10 +91,10 @@ TEST(SentencePiece, RefusesWhatIsNoModelOrNoIdOrNoText) {
   const auto missing = error_of<DataError>([&] { load_sentencepiece(folder / "none.model"); });
   EXPECT_NE(std::string(missing.what()).find(folder / "none.model"), std::string::npos);
 
-  const auto tokenizer = load_sentencepiece(train(folder, {.vocab_size = 300}, "m.model"));
-  EXPECT_THROW(tokenizer->decode(std::vector<int32_t>{300}), DataError);
+  const auto tokenizer = load_sentencepiece(train(folder, {.vocab_size = 320}, "m.model"));
+  EXPECT_THROW(tokenizer->decode(std::vector<int32_t>{320}), DataError);
   EXPECT_THROW(tokenizer->decode(std::vector<int32_t>{-1}), DataError);
-  EXPECT_THROW(tokenizer->piece(300), DataError);
+  EXPECT_THROW(tokenizer->piece(320), DataError);
   EXPECT_THROW(tokenizer->encode("\xff"), DataError);
 }
 
@@ -149,11 +153,16 @@ INSTANTIATE_TEST_SUITE_P(BothKinds, Trained, testing::Values("bpe", "unigram"),
 TEST(TokenizerTraining, ThinsALongCorpusEvenly) {
   const Folder folder;
   std::string text;
-  for (int i = 0; i < 3000; ++i) text += "some words of line " + std::to_string(i) + " in a long text\n";
-  text += "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra\n";
+  // The letter q comes in the last tenth only.
+  for (int i = 0; i < 3000; ++i)
+    text += i < 2700 ? "some words of a line in a long text\n" : "quite quiet queens\n";
   const Corpus corpus({.paths = {folder.write("long.txt", text)}});
   train_sentencepiece({corpus}, {.vocab_size = 300, .max_bytes = 20000}, folder / "m.model");
-  EXPECT_EQ(load_sentencepiece(folder / "m.model")->vocab_size(), 300);
+  const auto tokenizer = load_sentencepiece(folder / "m.model");
+  EXPECT_EQ(tokenizer->vocab_size(), 300);
+  bool learned = false;
+  for (int32_t id = 0; id < 300; ++id) learned = learned || tokenizer->piece(id) == "q";
+  EXPECT_TRUE(learned);
 }
 
 TEST(TokenizerTraining, RefusesWhatCannotBeLearnedAndWritesNothing) {

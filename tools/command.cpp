@@ -79,8 +79,7 @@ void parse(CLI::App& app, const std::vector<std::string>& arguments) {
 void add_set_argument(CLI::App& app, ConfigArguments& arguments) {
   // One assignment per --set: a value may itself hold commas, and CONFIG may follow.
   app.add_option("--set", arguments.assignments, "key=value, over what CONFIG says; may be repeated")
-      ->expected(1)
-      ->take_all()
+      ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
 }
 

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "tools/options/duration.h"
+#include "optim/duration.h"
 #include "tools/options/option_table.h"
 
 namespace YAML {

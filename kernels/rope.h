@@ -26,6 +26,8 @@ struct RopeScaling {
   bool truncate = true;                              // yarn: whole indices for the ramp's ends
   double attention_factor = 0;                       // yarn; 0: from the factor and the two below
   double mscale = 0, mscale_all_dim = 0;             // yarn; 0: not given
+
+  bool operator==(const RopeScaling&) const = default;
 };
 
 // frequencies: f, D/2 values in radians per token. head_dim D is even.

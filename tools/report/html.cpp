@@ -25,7 +25,7 @@ p,ul{margin:0 0 12px}
 .prose{max-width:52em}
 .prose li{margin-bottom:7px}
 .lead{font-size:1.08rem}
-.note,figcaption{color:var(--muted);font-size:.9rem}
+p.note,figcaption{color:var(--muted);font-size:.9rem}
 figcaption{margin-top:6px;max-width:62em}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:12px;margin:26px 0 0}
 .card{background:var(--panel);border:1px solid var(--grid);border-radius:10px;padding:14px 16px}

@@ -1,9 +1,6 @@
 // How a model's rotary positions were stretched beyond the context it was first trained on.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-
 namespace lethe {
 
 // How the frequencies f_j are rescaled, with L = original_max_position_embeddings and w_j = 2 pi / f_j the
@@ -14,21 +11,17 @@ namespace lethe {
 //   yarn     f / factor where ramp = 1, f where ramp = 0, mixed between; the ramp over j rises from the index
 //            that turns beta_fast times within L to the one that turns beta_slow times; cos and sin are
 //            multiplied by an attention factor (Peng et al., "YaRN", 2023).
-enum class RopeType : uint8_t { standard, linear, llama3, yarn };
-
-// Fields under their Hugging Face names; those a type does not have keep their defaults. Without attention_factor,
-// yarn takes it from the factor and the two mscales.
+// Fields under their Hugging Face names; those a type does not have keep their defaults.
 struct RopeScaling {
-  RopeType type = RopeType::standard;
-  double factor = 1.0;                           // all but standard
-  int64_t original_max_position_embeddings = 0;  // llama3, yarn
-  double low_freq_factor = 1.0;                  // llama3
-  double high_freq_factor = 4.0;                 // llama3
-  double beta_fast = 32.0;                       // yarn
-  double beta_slow = 1.0;                        // yarn
-  bool truncate = true;                          // yarn
-  std::optional<double> attention_factor;        // yarn
-  std::optional<double> mscale, mscale_all_dim;  // yarn
+  enum class Type { none, linear, llama3, yarn };
+  Type type = Type::none;
+  double factor = 1;                                 // all but none
+  double original_max_position_embeddings = 0;       // llama3, yarn
+  double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  bool truncate = true;                              // yarn
+  double attention_factor = 0;                       // yarn; 0: from the factor and the two below
+  double mscale = 0, mscale_all_dim = 0;             // yarn; 0: not given
 
   bool operator==(const RopeScaling&) const = default;
 };

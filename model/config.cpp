@@ -8,12 +8,12 @@
 #include <string_view>
 
 #include "engine/error.h"
+#include "engine/files/file_replacement.h"
+#include "engine/files/json_file.h"
 #include "engine/log.h"
 #include "model/config_keys.h"
 #include "model/config_reader.h"
-#include "engine/files/json_file.h"
 #include "model/rope_config.h"
-#include "engine/files/file_replacement.h"
 
 namespace lethe {
 namespace {
@@ -165,8 +165,13 @@ template <class T>
 }  // namespace
 
 LlamaConfig parse_config(const std::string& path, const std::vector<std::string>& allowed_keys) {
-  const json value = parse_json(path, read_text(path));
-  const ConfigReader config(path, value);
+  return parse_config_text(path, read_text(path), allowed_keys);
+}
+
+LlamaConfig parse_config_text(const std::string& file, const std::string& text,
+                              const std::vector<std::string>& allowed_keys) {
+  const json value = parse_json(file, text);
+  const ConfigReader config(file, value);
   LlamaConfig model;
   model.model_type = parse_model_type(config);
   model.other_keys = parse_other_keys(config, value, allowed_keys);
@@ -179,10 +184,10 @@ LlamaConfig parse_config(const std::string& path, const std::vector<std::string>
     config.refuse("hidden_act", "is not supported (silu is)");
   }
   const RopeConfig rope =
-      parse_rope(path, value, model.max_position_embeddings, is_allowed(allowed_keys, "rope_scaling"));
+      parse_rope(file, value, model.max_position_embeddings, is_allowed(allowed_keys, "rope_scaling"));
   model.rope_theta = rope.theta;
   model.rope_scaling = rope.scaling;
-  check_config(path, model);
+  check_config(file, model);
   return model;
 }
 

@@ -43,6 +43,10 @@ struct LlamaConfig {
 // value.
 LlamaConfig parse_config(const std::string& path, const std::vector<std::string>& allowed_keys = {});
 
+// The same from JSON text; `file` stands for it in messages.
+LlamaConfig parse_config_text(const std::string& file, const std::string& text,
+                              const std::vector<std::string>& allowed_keys = {});
+
 // Checks that the numbers fit together (heads, even head_dim, sizes that 64 bits can count). Throws
 // FormatError naming `file`, key and value.
 void check_config(const std::string& file, const LlamaConfig& config);

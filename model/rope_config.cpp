@@ -21,19 +21,19 @@ constexpr int64_t longest_context = std::numeric_limits<int32_t>::max();
 
 struct TypeRow {
   std::string_view name;
-  RopeType type;
+  RopeScaling::Type type;
   std::vector<std::string_view> keys;
 };
 
 const std::vector<TypeRow>& type_rows() {
   static const std::vector<TypeRow> rows = {
-      {"default", RopeType::standard, {}},
-      {"linear", RopeType::linear, {"factor"}},
+      {"default", RopeScaling::Type::none, {}},
+      {"linear", RopeScaling::Type::linear, {"factor"}},
       {"llama3",
-       RopeType::llama3,
+       RopeScaling::Type::llama3,
        {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}},
       {"yarn",
-       RopeType::yarn,
+       RopeScaling::Type::yarn,
        {"factor", "original_max_position_embeddings", "beta_fast", "beta_slow", "attention_factor", "mscale",
         "mscale_all_dim", "truncate"}}};
   return rows;
@@ -85,7 +85,7 @@ void parse_llama3(const ConfigReader& config, const ConfigReader& object, RopeSc
     object.refuse("high_freq_factor",
                   fmt::format("must be above low_freq_factor {}", scaling.low_freq_factor));
   }
-  scaling.original_max_position_embeddings = original_context(config, object, 0);
+  scaling.original_max_position_embeddings = static_cast<double>(original_context(config, object, 0));
 }
 
 void parse_yarn(const ConfigReader& config, const ConfigReader& object, int64_t max_position_embeddings,
@@ -100,7 +100,7 @@ void parse_yarn(const ConfigReader& config, const ConfigReader& object, int64_t 
                                         "max_position_embeddings is {}; allow the key rope_scaling to go on",
                                         original, reached, max_position_embeddings));
   }
-  scaling.original_max_position_embeddings = original;
+  scaling.original_max_position_embeddings = static_cast<double>(original);
   // Null and 0 both mean the default.
   const double fast = object.number("beta_fast").value_or(0), slow = object.number("beta_slow").value_or(0);
   if (fast < 0) object.refuse("beta_fast", "is negative");
@@ -108,9 +108,9 @@ void parse_yarn(const ConfigReader& config, const ConfigReader& object, int64_t 
   if (fast > 0) scaling.beta_fast = fast;
   if (slow > 0) scaling.beta_slow = slow;
   scaling.truncate = object.truth("truncate").value_or(true);
-  scaling.attention_factor = object.positive("attention_factor");
-  scaling.mscale = object.number("mscale");
-  scaling.mscale_all_dim = object.number("mscale_all_dim");
+  scaling.attention_factor = object.positive("attention_factor").value_or(0);
+  scaling.mscale = object.number("mscale").value_or(0);
+  scaling.mscale_all_dim = object.number("mscale_all_dim").value_or(0);
 }
 
 Parsed parse_object(const ConfigReader& config, const char* key, const json& value,
@@ -121,9 +121,9 @@ Parsed parse_object(const ConfigReader& config, const char* key, const json& val
   Parsed parsed;
   parsed.theta = object.positive("rope_theta");
   parsed.scaling.type = row.type;
-  if (row.type != RopeType::standard) parsed.scaling.factor = object.require_positive("factor");
-  if (row.type == RopeType::llama3) parse_llama3(config, object, parsed.scaling);
-  if (row.type == RopeType::yarn) {
+  if (row.type != RopeScaling::Type::none) parsed.scaling.factor = object.require_positive("factor");
+  if (row.type == RopeScaling::Type::llama3) parse_llama3(config, object, parsed.scaling);
+  if (row.type == RopeScaling::Type::yarn) {
     parse_yarn(config, object, max_position_embeddings, any_yarn_factor, parsed.scaling);
   }
   return parsed;
@@ -185,27 +185,29 @@ void write_rope(json& config, double theta, const RopeScaling& scaling, int64_t 
   json object = json::object();
   const auto row = std::ranges::find(type_rows(), scaling.type, &TypeRow::type);
   object["rope_type"] = row->name;
-  if (scaling.type != RopeType::standard) object["factor"] = scaling.factor;
+  if (scaling.type != RopeScaling::Type::none) object["factor"] = scaling.factor;
   // A yarn file without the key means the present length, in every release; with it, releases differ.
   const bool yarn_of_present =
-      scaling.type == RopeType::yarn && scaling.original_max_position_embeddings == max_position_embeddings;
+      scaling.type == RopeScaling::Type::yarn &&
+      scaling.original_max_position_embeddings == static_cast<double>(max_position_embeddings);
   if (scaling.original_max_position_embeddings > 0 && !yarn_of_present) {
-    object["original_max_position_embeddings"] = scaling.original_max_position_embeddings;
+    object["original_max_position_embeddings"] =
+        static_cast<int64_t>(scaling.original_max_position_embeddings);
   }
-  if (scaling.type == RopeType::llama3) {
+  if (scaling.type == RopeScaling::Type::llama3) {
     object["low_freq_factor"] = scaling.low_freq_factor;
     object["high_freq_factor"] = scaling.high_freq_factor;
   }
-  if (scaling.type == RopeType::yarn) {
+  if (scaling.type == RopeScaling::Type::yarn) {
     object["beta_fast"] = scaling.beta_fast;
     object["beta_slow"] = scaling.beta_slow;
     if (!scaling.truncate) object["truncate"] = false;
-    if (scaling.attention_factor) object["attention_factor"] = *scaling.attention_factor;
-    if (scaling.mscale) object["mscale"] = *scaling.mscale;
-    if (scaling.mscale_all_dim) object["mscale_all_dim"] = *scaling.mscale_all_dim;
+    if (scaling.attention_factor != 0) object["attention_factor"] = scaling.attention_factor;
+    if (scaling.mscale != 0) object["mscale"] = scaling.mscale;
+    if (scaling.mscale_all_dim != 0) object["mscale_all_dim"] = scaling.mscale_all_dim;
   }
   config["rope_theta"] = theta;
-  config["rope_scaling"] = scaling.type == RopeType::standard ? json(nullptr) : object;
+  config["rope_scaling"] = scaling.type == RopeScaling::Type::none ? json(nullptr) : object;
   object["rope_theta"] = theta;
   config["rope_parameters"] = object;
 }

@@ -2,11 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <vector>
@@ -16,16 +11,6 @@
 namespace lethe {
 
 using nlohmann::json;
-
-std::string read_text(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) throw FormatError(path, "", "is a folder, not a file");
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw FormatError(path, "", fmt::format("cannot be opened: {}", std::strerror(errno)));
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (stream.bad()) throw FormatError(path, "", "cannot be read");
-  return text;
-}
 
 json parse_json(const std::string& file, std::string_view text) {
   // The library takes a NUL for the end of the text and would not look at what follows it.

@@ -5,10 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace lethe {
+#include "engine/files/text_file.h"
 
-// The whole file. Throws FormatError if it cannot be opened or read.
-std::string read_text(const std::string& path);
+namespace lethe {
 
 // Throws FormatError, naming `file`, for text that is not one JSON value in valid UTF-8, for a NUL byte and
 // for an object that has a key twice.

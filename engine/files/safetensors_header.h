@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/tensor.h"
 #include "engine/files/stored_type.h"
+#include "engine/tensor.h"
 
 namespace lethe {
 

@@ -10,7 +10,7 @@ void add(Rows<const T> x, Rows<const T> y, Rows<T> z) {
   parallel_elements(x.rows, x.width, [&](int64_t row, int64_t begin, int64_t end) {
     const T *a = x.row(row), *b = y.row(row);
     T* out = z.row(row);
-#pragma omp simd
+#pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i)
       out[i] = static_cast<T>(static_cast<C>(a[i]) + static_cast<C>(b[i]));
   });

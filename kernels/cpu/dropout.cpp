@@ -8,19 +8,15 @@
 namespace lethe::kernels::cpu {
 namespace {
 
-constexpr int64_t kQuads = 256;  // calls of philox made at once, as vector code
+constexpr int64_t kQuads = 256;  // calls of philox made at once
 using Words = std::array<uint32_t, 4 * kQuads>;
 
-// Words of the elements from position 4 * first_quad on.
+// Words of the elements from position 4 * first_quad on, four to a call.
 void draw(uint64_t seed, uint64_t counter_high, int64_t first_quad, int64_t quads, Words& words) {
   uint32_t* out = words.data();
-#pragma omp simd
   for (int64_t q = 0; q < quads; ++q) {
     const PhiloxWords w = philox(seed, static_cast<uint64_t>(first_quad + q), counter_high);
-    out[4 * q] = w.word[0];
-    out[4 * q + 1] = w.word[1];
-    out[4 * q + 2] = w.word[2];
-    out[4 * q + 3] = w.word[3];
+    for (int64_t k = 0; k < 4; ++k) out[4 * q + k] = w.word[k];
   }
 }
 
@@ -44,7 +40,7 @@ void dropout(Rows<const T> x, double p, const DropoutKey& key, Rows<T> y, Write 
       const uint32_t* word = words.data() + skip;
       const T* in = x.row(row) + c;
       T* out = y.row(row) + c;
-#pragma omp simd
+#pragma GCC ivdep
       for (int64_t i = 0; i < count; ++i) {
         const C kept = (word[i] >> 8) >= threshold ? static_cast<C>(in[i]) * scale : C(0);
         out[i] = static_cast<T>(add ? static_cast<C>(out[i]) + kept : kept);

@@ -19,7 +19,7 @@ void broadcast(const S* value, Rows<T> y, Write write) {
   if (write == Write::overwrite) return fill(y, c);
   parallel_elements(y.rows, y.width, [&](int64_t row, int64_t begin, int64_t end) {
     T* out = y.row(row);
-#pragma omp simd
+#pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(static_cast<C>(out[i]) + c);
   });
 }

@@ -9,7 +9,7 @@ namespace lethe::kernels {
 namespace {
 
 double llama3_frequency(double f, const RopeScaling& s) {
-  const auto length = static_cast<double>(s.original_max_position_embeddings);
+  const double length = s.original_max_position_embeddings;
   const double wavelength = 2 * std::numbers::pi / f;
   if (wavelength < length / s.high_freq_factor) return f;
   if (wavelength > length / s.low_freq_factor) return f / s.factor;
@@ -20,7 +20,7 @@ double llama3_frequency(double f, const RopeScaling& s) {
 void scale_yarn(double theta, int64_t head_dim, const RopeScaling& s, double* frequencies) {
   const auto d = static_cast<double>(head_dim);
   const auto index_that_turns = [&](double times) {
-    return d * std::log(static_cast<double>(s.original_max_position_embeddings) / (2 * std::numbers::pi * times)) /
+    return d * std::log(s.original_max_position_embeddings / (2 * std::numbers::pi * times)) /
            (2 * std::log(theta));
   };
   double low = index_that_turns(s.beta_fast), high = index_that_turns(s.beta_slow);
@@ -43,18 +43,17 @@ void rope_frequencies(double theta, int64_t head_dim, const RopeScaling& scaling
   for (int64_t j = 0; j < head_dim / 2; ++j) {
     double& f = frequencies[j];
     f = std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_dim));
-    if (scaling.type == RopeType::linear) f /= scaling.factor;
-    if (scaling.type == RopeType::llama3) f = llama3_frequency(f, scaling);
+    if (scaling.type == RopeScaling::Type::linear) f /= scaling.factor;
+    if (scaling.type == RopeScaling::Type::llama3) f = llama3_frequency(f, scaling);
   }
-  if (scaling.type == RopeType::yarn) scale_yarn(theta, head_dim, scaling, frequencies);
+  if (scaling.type == RopeScaling::Type::yarn) scale_yarn(theta, head_dim, scaling, frequencies);
 }
 
 double rope_attention_factor(const RopeScaling& s) {
-  if (s.type != RopeType::yarn) return 1;
-  if (s.attention_factor) return *s.attention_factor;
+  if (s.type != RopeScaling::Type::yarn) return 1;
+  if (s.attention_factor != 0) return s.attention_factor;
   const auto growth = [&](double m) { return s.factor > 1 ? 0.1 * m * std::log(s.factor) + 1 : 1.0; };
-  const double mscale = s.mscale.value_or(0), all_dim = s.mscale_all_dim.value_or(0);
-  if (mscale != 0 && all_dim != 0) return growth(mscale) / growth(all_dim);
+  if (s.mscale != 0 && s.mscale_all_dim != 0) return growth(s.mscale) / growth(s.mscale_all_dim);
   return growth(1);
 }
 

@@ -6,20 +6,21 @@ namespace lethe::kernels::cpu {
 namespace {
 
 template <class C>
-inline C silu_slope(C x) {
+[[gnu::always_inline]] inline C silu_slope(C x) {
   const C s = sigmoid(x);
   return s * (C(1) + x * (C(1) - s));
 }
 
 // out[i] = value(i) or out[i] += value(i) for i in [begin, end).
 template <class T, class Value>
-inline void write_span(T* out, int64_t begin, int64_t end, Write write, const Value& value) {
+[[gnu::always_inline]] inline void write_span(T* out, int64_t begin, int64_t end, Write write,
+                                              const Value& value) {
   using C = compute_t<T>;
   if (write == Write::accumulate) {
-#pragma omp simd
+#pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(static_cast<C>(out[i]) + value(i));
   } else {
-#pragma omp simd
+#pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(value(i));
   }
 }

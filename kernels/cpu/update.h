@@ -29,14 +29,13 @@ void update_elements(const UpdateTensors<P, G, M>& tensors, double gradient_scal
         const G* gradient = tensors.gradient.row(row);
         const auto element = element_of_row(row);
         int64_t changed = 0;
-#pragma omp simd reduction(+ : changed)
+#pragma GCC ivdep
         for (int64_t i = begin; i < end; ++i) {
           const auto before = static_cast<compute_t<P>>(parameter[i]);
           const M w = element(truth[i], static_cast<M>(static_cast<compute_t<G>>(gradient[i])) * scale, i);
-          const P rounded = static_cast<P>(static_cast<compute_t<P>>(w));
-          changed += before != static_cast<compute_t<P>>(rounded) ? 1 : 0;
           truth[i] = w;
-          parameter[i] = rounded;
+          parameter[i] = static_cast<P>(static_cast<compute_t<P>>(w));
+          changed += before != static_cast<compute_t<P>>(parameter[i]) ? 1 : 0;
         }
     // Integers: the order of the pieces does not matter.
 #pragma omp atomic

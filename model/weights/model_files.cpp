@@ -9,8 +9,8 @@
 #include <set>
 #include <utility>
 
-#include "engine/log.h"
 #include "engine/files/json_file.h"
+#include "engine/log.h"
 
 namespace lethe {
 namespace {

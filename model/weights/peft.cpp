@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <unordered_set>
 
-#include "model/weights/names.h"
 #include "engine/files/safetensors.h"
+#include "model/weights/names.h"
 
 namespace lethe {
 namespace {

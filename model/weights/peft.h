@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "model/config.h"
 #include "engine/files/safetensors_writer.h"
+#include "model/config.h"
 
 namespace lethe {
 

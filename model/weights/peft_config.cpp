@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "engine/error.h"
-#include "model/config_reader.h"
-#include "engine/files/json_file.h"
 #include "engine/files/file_replacement.h"
+#include "engine/files/json_file.h"
+#include "model/config_reader.h"
 #include "model/weights/peft.h"
 
 namespace lethe {

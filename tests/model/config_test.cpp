@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/weights/names.h"
-#include "tests/model/files.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {
@@ -220,13 +220,13 @@ LlamaConfig unusual_config() {
 }
 
 std::vector<RopeScaling> scalings() {
-  RopeScaling linear{.type = RopeType::linear, .factor = 2.5};
-  RopeScaling llama3{.type = RopeType::llama3,
+  RopeScaling linear{.type = RopeScaling::Type::linear, .factor = 2.5};
+  RopeScaling llama3{.type = RopeScaling::Type::llama3,
                      .factor = 8.0,
                      .original_max_position_embeddings = 8192,
                      .low_freq_factor = 1.5,
                      .high_freq_factor = 4.5};
-  RopeScaling yarn{.type = RopeType::yarn, .factor = 4.0, .original_max_position_embeddings = 8192};
+  RopeScaling yarn{.type = RopeScaling::Type::yarn, .factor = 4.0, .original_max_position_embeddings = 8192};
   RopeScaling full_yarn = yarn;
   full_yarn.beta_fast = 30;
   full_yarn.beta_slow = 2;
@@ -234,7 +234,8 @@ std::vector<RopeScaling> scalings() {
   full_yarn.attention_factor = 1.25;
   full_yarn.mscale = 0.7;
   full_yarn.mscale_all_dim = 0.0;
-  RopeScaling present_yarn{.type = RopeType::yarn, .factor = 4.0, .original_max_position_embeddings = 32768};
+  RopeScaling present_yarn{
+      .type = RopeScaling::Type::yarn, .factor = 4.0, .original_max_position_embeddings = 32768};
   return {{}, linear, llama3, yarn, full_yarn, present_yarn};
 }
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/model/files.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

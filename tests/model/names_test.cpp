@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "tests/model/files.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/safetensors.h"
-#include "tests/model/files.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

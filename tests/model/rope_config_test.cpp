@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/model/files.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {
@@ -43,7 +43,8 @@ TEST(RopeConfig, theta_is_found_in_each_place) {
 }
 
 TEST(RopeConfig, the_older_key_type_and_empty_objects_are_understood) {
-  EXPECT_EQ(parsed({{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}).scaling.type, RopeType::linear);
+  EXPECT_EQ(parsed({{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}).scaling.type,
+            RopeScaling::Type::linear);
   EXPECT_EQ(parsed({{"rope_scaling", json::object()}}).scaling, RopeScaling{});
   EXPECT_EQ(parsed({{"rope_scaling", nullptr}}).scaling, RopeScaling{});
 }
@@ -59,7 +60,7 @@ TEST(RopeConfig, the_original_length_may_stand_outside_the_object) {
 
 TEST(RopeConfig, parameters_of_equal_layers_are_one) {
   const json both = {{"full_attention", llama3}, {"sliding_attention", llama3}};
-  EXPECT_EQ(parsed({{"rope_parameters", both}}).scaling.type, RopeType::llama3);
+  EXPECT_EQ(parsed({{"rope_parameters", both}}).scaling.type, RopeScaling::Type::llama3);
   const json differing = {{"full_attention", llama3}, {"sliding_attention", yarn}};
   expect_refused({{"rope_parameters", differing}}, {"rope_parameters", "layer to layer"});
 }

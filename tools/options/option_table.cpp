@@ -67,26 +67,27 @@ std::string text_of(const Choices& choices) {
 
 }  // namespace
 
-std::string text_of(const Allowed& allowed) {
-  if (const auto* range = std::get_if<Range>(&allowed)) {
-    return text_of(*range);
+std::string allowed_text(const Option& option) {
+  if (const auto* range = std::get_if<Range>(&option.allowed)) {
+    return (option.type == OptionType::weighted_path_list ? "weights " : "") + text_of(*range);
   }
-  if (const auto* choices = std::get_if<Choices>(&allowed)) {
+  if (const auto* choices = std::get_if<Choices>(&option.allowed)) {
     return text_of(*choices);
   }
   return "any";
 }
 
 std::string requirement(const Option& option) {
-  const bool plural = option.type == OptionType::text || option.type == OptionType::boolean;
-  std::string text = option.type == OptionType::boolean    ? "true or false"
-                     : option.type == OptionType::integer  ? "an integer"
-                     : option.type == OptionType::duration ? "a duration such as \"1000 steps\", \"2 epochs\" or "
-                                                             "\"5e6 tokens\""
-                     : plural                              ? name_of(option.type)
-                                                           : "a " + name_of(option.type);
+  const bool no_article = option.type == OptionType::text;
+  std::string text = option.type == OptionType::boolean   ? "true or false"
+                     : option.type == OptionType::integer ? "an integer"
+                     : option.type == OptionType::duration
+                         ? "a duration such as \"1000 steps\", \"2 epochs\" or "
+                           "\"5e6 tokens\""
+                     : no_article ? name_of(option.type)
+                                  : "a " + name_of(option.type);
   if (!std::holds_alternative<AnyValue>(option.allowed)) {
-    text += ", " + text_of(option.allowed);
+    text += ", " + allowed_text(option);
   }
   return option.unit.empty() ? text : text + " (" + option.unit + ")";
 }

@@ -44,9 +44,15 @@ struct Choices {
 };
 using Allowed = std::variant<std::monostate, AnyValue, Range, Choices>;
 
-inline Range at_least(double lowest) { return {.lowest = lowest}; }
-inline Range above(double lowest) { return {.lowest = lowest, .excludes_lowest = true}; }
-inline Range between(double lowest, double highest) { return {.lowest = lowest, .highest = highest}; }
+inline Range at_least(double lowest) {
+  return {.lowest = lowest};
+}
+inline Range above(double lowest) {
+  return {.lowest = lowest, .excludes_lowest = true};
+}
+inline Range between(double lowest, double highest) {
+  return {.lowest = lowest, .highest = highest};
+}
 inline Range from_to_below(double lowest, double highest) {
   return {.lowest = lowest, .highest = highest, .excludes_highest = true};
 }
@@ -62,8 +68,8 @@ struct Option {
 
 // "integer", "list of text".
 std::string name_of(OptionType type);
-// What `allowed` says, in words: "1 to 65536", "full or lora", "any".
-std::string text_of(const Allowed& allowed);
+// What a value may be, in words: "1 to 65536", "full or lora", "weights above 0", "any".
+std::string allowed_text(const Option& option);
 // What a value must be, in words: "an integer, 1 to 65536".
 std::string requirement(const Option& option);
 
@@ -77,7 +83,8 @@ class OptionTable {
 
   // The option of that name, or nullptr.
   const Option* find(std::string_view name) const;
-  // The path_or_map option that `name` lies inside ("model.config" for "model.config.hidden_size"), or nullptr.
+  // The path_or_map option that `name` lies inside ("model.config" for "model.config.hidden_size"), or
+  // nullptr.
   const Option* find_map_around(std::string_view name) const;
   // Whether options begin with `group` and a dot.
   bool has_group(std::string_view group) const;

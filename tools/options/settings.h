@@ -55,7 +55,8 @@ class Settings {
   };
 
   const Entry& entry(std::string_view name) const;
-  void set_inside(const Option& map, const std::string& key, const YAML::Node& value, const std::string& where);
+  void set_inside(const Option& map, const std::string& key, const YAML::Node& value,
+                  const std::string& where);
 
   const OptionTable* table_;
   std::map<std::string, Entry, std::less<>> entries_;

@@ -37,8 +37,8 @@ struct StudyOptions {
 
 const OptionTable& study_table();
 
-// Checks what no single option can say (heads that divide the width, distinct ranks, ...). Throws ConfigError.
-// Reads no file.
+// Checks what no single option can say (heads that divide the width, distinct ranks, ...). Throws
+// ConfigError. Reads no file.
 StudyOptions study_options(const Settings& settings);
 
 }  // namespace lethe

@@ -10,22 +10,26 @@ std::vector<Option> text_options() {
   return {
       {"study.name", Type::text, "mini", AnyValue{}, "Name of the study, on its report."},
       {"study.source", Type::path_list, "[]", AnyValue{},
-       "Files or folders of the old domain, which the base learns and may forget; an empty list stands for the "
+       "Files or folders of the old domain, which the base learns and may forget; an empty list stands for "
+       "the "
        "prose found on this machine."},
       {"study.target", Type::path_list, "[]", AnyValue{},
-       "Files or folders of the new domain; an empty list stands for the Python sources found on this machine."},
+       "Files or folders of the new domain; an empty list stands for the Python sources found on this "
+       "machine."},
       {"study.source_name", Type::text, "prose", AnyValue{}, "What the report calls the old domain."},
       {"study.target_name", Type::text, "code", AnyValue{}, "What the report calls the new domain."},
       {"study.source_mix_fraction", Type::number, "0.05", from_to_below(0, 1),
-       "Share of the base's training tokens that comes from the new domain (other documents than those learned "
-       "later). With none, the embeddings of tokens never seen, which LoRA leaves frozen, decide the outcome."},
+       "Share of the base's training tokens that comes from the new domain (other documents than those "
+       "learned "
+       "later). With none, the embeddings of tokens never seen, which LoRA leaves frozen, decide the "
+       "outcome."},
   };
 }
 
 std::vector<Option> model_options() {
   return {
-      {"study.vocab_size", Type::integer, "4096", between(300, 1048576), "Vocabulary of the study's tokenizer.",
-       "tokens"},
+      {"study.vocab_size", Type::integer, "4096", between(300, 1048576),
+       "Vocabulary of the study's tokenizer.", "tokens"},
       {"study.hidden_size", Type::integer, "192", between(2, 65536), "Width of the residual stream."},
       {"study.layers", Type::integer, "4", between(1, 1024), "Transformer blocks."},
       {"study.heads", Type::integer, "6", between(1, 1024), "Attention heads."},
@@ -57,7 +61,8 @@ std::vector<Option> course_options() {
        Choices{{"all", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}},
        "Linear maps that LoRA adapts: all, or a list of some of the seven."},
       {"study.seed", Type::integer, "0", at_least(0), "Seed of every random choice of the study."},
-      {"study.threads", Type::integer, "0", between(0, 4096), "CPU threads; 0: all cores. Changes no result."},
+      {"study.threads", Type::integer, "0", between(0, 4096),
+       "CPU threads; 0: all cores. Changes no result."},
       {"study.cache_dir", Type::path, ".lethe/cache", AnyValue{},
        "Folder for tokenized data and the trained base, kept between studies."},
   };

@@ -45,8 +45,9 @@ TrainOptions::Model model_of(const Settings& s) {
 }
 
 TrainOptions::Lora lora_of(const Settings& s) {
-  TrainOptions::Lora lora{s.get<int64_t>("lora.rank"), s.get<double>("lora.alpha"), s.get<double>("lora.dropout"),
-                          s.get<bool>("lora.use_rslora"), resolve_target_modules(s, "lora.target_modules")};
+  TrainOptions::Lora lora{s.get<int64_t>("lora.rank"), s.get<double>("lora.alpha"),
+                          s.get<double>("lora.dropout"), s.get<bool>("lora.use_rslora"),
+                          resolve_target_modules(s, "lora.target_modules")};
   if (lora.alpha == 0) {
     lora.alpha = 2 * static_cast<double>(lora.rank);
   }

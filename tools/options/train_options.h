@@ -72,8 +72,9 @@ const std::vector<std::string>& lora_modules();
 
 const OptionTable& train_table();
 
-// Checks what no single option can say (exactly one of model.path and model.config, a micro-batch that divides
-// the batch, ...) and resolves defaults that depend on other options. Throws ConfigError. Reads no file.
+// Checks what no single option can say (exactly one of model.path and model.config, a micro-batch that
+// divides the batch, ...) and resolves defaults that depend on other options. Throws ConfigError. Reads no
+// file.
 TrainOptions train_options(const Settings& settings);
 
 // "all" or some of the seven -> those, in the model's order. Throws ConfigError naming `name` for none, for a

@@ -9,7 +9,8 @@ using Type = OptionType;
 std::vector<Option> model_options() {
   return {
       {"model.path", Type::path, "", AnyValue{},
-       "Folder of a Hugging Face model (config.json and safetensors) to start from. Exactly one of model.path and "
+       "Folder of a Hugging Face model (config.json and safetensors) to start from. Exactly one of "
+       "model.path and "
        "model.config is given."},
       {"model.config", Type::path_or_map, "", AnyValue{},
        "Shape of a fresh model: the path of a config.json, or its keys written in place."},
@@ -32,10 +33,12 @@ std::vector<Option> model_options() {
 std::vector<Option> data_options() {
   return {
       {"data.train", Type::weighted_path_list, "[]", above(0),
-       "Files or folders to train on. With weights, the share of each in the stream is its weight over the sum of "
+       "Files or folders to train on. With weights, the share of each in the stream is its weight over the "
+       "sum of "
        "weights; a path alone has weight 1."},
       {"data.held_out", Type::named_path_list, "[]", AnyValue{},
-       "Further texts that are never trained on and are measured as training goes, such as the domain the model "
+       "Further texts that are never trained on and are measured as training goes, such as the domain the "
+       "model "
        "came from."},
       {"data.held_out_fraction", Type::number, "0.01", from_to_below(0, 1),
        "Share of the documents of data.train that is held out from training and measured."},
@@ -45,16 +48,19 @@ std::vector<Option> data_options() {
       {"data.format", Type::text, "auto", Choices{{"auto", "text", "jsonl", "folder"}},
        "How data.train is read; auto goes by each path's ending and kind."},
       {"data.extensions", Type::text_list, "[]", AnyValue{},
-       "Endings of the files that are taken from a folder, such as .txt or .py; an empty list takes every file."},
+       "Endings of the files that are taken from a folder, such as .txt or .py; an empty list takes every "
+       "file."},
       {"data.sequence_length", Type::integer, "1024", between(1, 1048576), "Length of a training sequence.",
        "tokens"},
       {"data.packing", Type::text, "stream", Choices{{"stream", "pack"}},
-       "stream cuts the joined documents into sequences; pack fills each sequence with whole documents and pads "
+       "stream cuts the joined documents into sequences; pack fills each sequence with whole documents and "
+       "pads "
        "the rest."},
       {"data.document_mask", Type::boolean, "true", AnyValue{},
        "Whether attention stops at document boundaries inside a sequence."},
       {"data.shuffle_seed", Type::integer, "0", at_least(0), "Seed of the order of sequences."},
-      {"data.cache_dir", Type::path, ".lethe/cache", AnyValue{}, "Folder for tokenized data, kept between runs."},
+      {"data.cache_dir", Type::path, ".lethe/cache", AnyValue{},
+       "Folder for tokenized data, kept between runs."},
       {"data.add_bos", Type::boolean, "true", AnyValue{},
        "Whether each document begins with the beginning-of-sequence token."},
   };
@@ -72,7 +78,8 @@ std::vector<Option> train_options_list() {
       {"train.max_gradient_norm", Type::number, "1", at_least(0),
        "Gradients are scaled down to this global L2 norm where they exceed it; 0 turns clipping off."},
       {"train.recompute", Type::text, "none", Choices{{"none", "norms", "mlp", "block"}},
-       "What the backward pass computes again instead of keeping: nothing, the normalisations, also the MLP's "
+       "What the backward pass computes again instead of keeping: nothing, the normalisations, also the "
+       "MLP's "
        "inner activations, or whole blocks."},
       {"train.eval_every", Type::integer, "100", at_least(0),
        "Measure the held-out texts each time so many steps are done; 0: never.", "steps"},
@@ -81,18 +88,21 @@ std::vector<Option> train_options_list() {
       {"train.save_every", Type::integer, "500", at_least(0),
        "Write a checkpoint each time so many steps are done; 0: only at the end.", "steps"},
       {"train.keep_checkpoints", Type::integer, "2", at_least(1), "Newest checkpoints to keep."},
-      {"train.log_every", Type::integer, "10", at_least(1), "Report each time so many steps are done.", "steps"},
+      {"train.log_every", Type::integer, "10", at_least(1), "Report each time so many steps are done.",
+       "steps"},
   };
 }
 
 std::vector<Option> optimizer_options() {
   return {
       {"optimizer.name", Type::text, "adamw", Choices{{"adamw", "decoupled_adamw", "lion"}},
-       "adamw (Loshchilov & Hutter 2019, decay times learning rate), decoupled_adamw (decay apart from the peak "
+       "adamw (Loshchilov & Hutter 2019, decay times learning rate), decoupled_adamw (decay apart from the "
+       "peak "
        "learning rate), or lion (Chen et al. 2023, with decoupled decay)."},
       {"optimizer.learning_rate", Type::number, "1e-4", at_least(0), "Peak learning rate."},
       {"optimizer.betas", Type::number_list, "[]", from_to_below(0, 1),
-       "Decay rates of the two moving averages; an empty list stands for the optimizer's own: [0.9, 0.95] for "
+       "Decay rates of the two moving averages; an empty list stands for the optimizer's own: [0.9, 0.95] "
+       "for "
        "adamw and decoupled_adamw, [0.9, 0.99] for lion."},
       {"optimizer.epsilon", Type::number, "1e-8", above(0), "Added to the root in AdamW's denominator."},
       {"optimizer.weight_decay", Type::number, "0", at_least(0), "Decay of the weights that have any."},
@@ -121,7 +131,8 @@ std::vector<Option> machine_options() {
       {"threads", Type::integer, "0", between(0, 4096), "CPU threads; 0: all cores. Changes no result."},
       {"memory_budget_gb", Type::number, "0", at_least(0),
        "Memory that the run may use on its device; 0: what the device has free.", "GB of 1e9 bytes"},
-      {"output", Type::path, "runs/train", AnyValue{}, "Folder of the run: checkpoints, metrics, configuration."},
+      {"output", Type::path, "runs/train", AnyValue{},
+       "Folder of the run: checkpoints, metrics, configuration."},
   };
 }
 

@@ -30,7 +30,8 @@ class Reader {
   Reader(const Option& option, const std::string& where) : option_(option), where_(where) {}
 
   [[noreturn]] void refuse(const std::string& got) const {
-    throw ConfigError(option_.name, fmt::format("must be {}; got {} ({})", requirement(option_), got, where_));
+    throw ConfigError(option_.name,
+                      fmt::format("must be {}; got {} ({})", requirement(option_), got, where_));
   }
 
   const std::string& scalar(const YAML::Node& node) const {
@@ -63,7 +64,8 @@ class Reader {
   std::string text(const YAML::Node& node) const {
     const std::string& value = scalar(node);
     const auto* choices = std::get_if<Choices>(&option_.allowed);
-    if (choices && std::find(choices->values.begin(), choices->values.end(), value) == choices->values.end()) {
+    if (choices &&
+        std::find(choices->values.begin(), choices->values.end(), value) == choices->values.end()) {
       refuse(shown(node));
     }
     return value;

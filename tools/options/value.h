@@ -34,8 +34,9 @@ struct PathOrMap {
 };
 
 // By OptionType: boolean bool, integer int64_t, number double, text and path std::string, and so on.
-using Value = std::variant<bool, int64_t, double, std::string, Duration, std::vector<int64_t>, std::vector<double>,
-                           std::vector<std::string>, std::vector<WeightedPath>, std::vector<NamedPath>, PathOrMap>;
+using Value =
+    std::variant<bool, int64_t, double, std::string, Duration, std::vector<int64_t>, std::vector<double>,
+                 std::vector<std::string>, std::vector<WeightedPath>, std::vector<NamedPath>, PathOrMap>;
 
 // Reads a YAML value as `option` wants it. `where` ("run.yaml:12", "--set lora.rank=0") goes into the
 // ConfigError for a wrong type or a value out of range.

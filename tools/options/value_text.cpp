@@ -65,19 +65,29 @@ Json to_json(const YAML::Node& node, const std::string& key, const std::string& 
 }
 
 void emit(YAML::Emitter& out, const WeightedPath& item) {
-  out << YAML::BeginMap << YAML::Key << "path" << YAML::Value << item.path << YAML::Key << "weight" << YAML::Value
-      << fmt::format("{}", item.weight) << YAML::EndMap;
+  out << YAML::BeginMap << YAML::Key << "path" << YAML::Value << item.path << YAML::Key << "weight"
+      << YAML::Value << fmt::format("{}", item.weight) << YAML::EndMap;
 }
 void emit(YAML::Emitter& out, const NamedPath& item) {
-  out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << item.name << YAML::Key << "path" << YAML::Value
-      << item.path << YAML::EndMap;
+  out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << item.name << YAML::Key << "path"
+      << YAML::Value << item.path << YAML::EndMap;
 }
-void emit(YAML::Emitter& out, const std::string& item) { out << item; }
-void emit(YAML::Emitter& out, bool item) { out << item; }
-void emit(YAML::Emitter& out, int64_t item) { out << item; }
+void emit(YAML::Emitter& out, const std::string& item) {
+  out << item;
+}
+void emit(YAML::Emitter& out, bool item) {
+  out << item;
+}
+void emit(YAML::Emitter& out, int64_t item) {
+  out << item;
+}
 // The shortest digits that read back as the same number.
-void emit(YAML::Emitter& out, double item) { out << fmt::format("{}", item); }
-void emit(YAML::Emitter& out, const Duration& item) { out << text_of(item); }
+void emit(YAML::Emitter& out, double item) {
+  out << fmt::format("{}", item);
+}
+void emit(YAML::Emitter& out, const Duration& item) {
+  out << text_of(item);
+}
 
 template <class T>
 void emit(YAML::Emitter& out, const std::vector<T>& items) {

@@ -47,7 +47,8 @@ class Flattener {
 
   static std::string line_of(const YAML::Node& node) { return fmt::format("line {}", node.Mark().line + 1); }
 
-  void entry(const std::string& key, const YAML::Node& value, const std::string& where, bool merged, int depth) {
+  void entry(const std::string& key, const YAML::Node& value, const std::string& where, bool merged,
+             int depth) {
     if (table_.find(key) || table_.find_map_around(key)) {
       const auto [first, is_new] = where_.emplace(key, where);
       if (is_new) {
@@ -85,7 +86,8 @@ class Flattener {
 
 }  // namespace
 
-std::vector<YamlEntry> flatten_yaml(const std::string& text, const std::string& file, const OptionTable& table) {
+std::vector<YamlEntry> flatten_yaml(const std::string& text, const std::string& file,
+                                    const OptionTable& table) {
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
     if (documents.size() > 1) {

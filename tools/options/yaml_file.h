@@ -17,8 +17,9 @@ struct YamlEntry {
 };
 
 // Nested maps become dotted keys; anchors, aliases and merge keys (<<) work; a key given twice, in one map or
-// in both spellings, is refused. `file` is the name to use in messages. Throws FormatError for text that is not
-// YAML, ConfigError for unknown or repeated keys.
-std::vector<YamlEntry> flatten_yaml(const std::string& text, const std::string& file, const OptionTable& table);
+// in both spellings, is refused. `file` is the name to use in messages. Throws FormatError for text that is
+// not YAML, ConfigError for unknown or repeated keys.
+std::vector<YamlEntry> flatten_yaml(const std::string& text, const std::string& file,
+                                    const OptionTable& table);
 
 }  // namespace lethe

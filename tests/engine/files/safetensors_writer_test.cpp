@@ -11,7 +11,7 @@
 
 #include "engine/files/convert.h"
 #include "engine/files/safetensors.h"
-#include "tests/model/files.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

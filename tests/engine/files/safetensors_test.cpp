@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "engine/files/safetensors_writer.h"
-#include "tests/model/files.h"
+#include "tests/files.h"
 
 namespace lethe {
 namespace {

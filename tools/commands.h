@@ -7,6 +7,12 @@
 namespace lethe {
 
 int doctor_command(const std::vector<std::string>& arguments);
+int generate_command(const std::vector<std::string>& arguments);
+int inspect_command(const std::vector<std::string>& arguments);
 int options_command(const std::vector<std::string>& arguments);
+int plan_command(const std::vector<std::string>& arguments);
+int spectrum_command(const std::vector<std::string>& arguments);
+int study_command(const std::vector<std::string>& arguments);
+int train_command(const std::vector<std::string>& arguments);
 
 }  // namespace lethe

@@ -70,9 +70,6 @@ TrainOptions::Data data_of(const Settings& s) {
       .cache_dir = s.get<std::string>("data.cache_dir"),
       .add_bos = s.get<bool>("data.add_bos"),
   };
-  if (data.train.empty()) {
-    s.refuse("data.train", "needed: at least one file or folder to train on");
-  }
   for (size_t i = 0; i < data.held_out.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (data.held_out[i].name == data.held_out[j].name) {

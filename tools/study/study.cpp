@@ -20,7 +20,6 @@
 #include "tools/run/signals.h"
 #include "tools/spectrum/change.h"
 #include "tools/study/experiment.h"
-#include "tools/version.h"
 
 namespace lethe {
 namespace {
@@ -172,7 +171,7 @@ class Study {
             {"device", "cpu"},
             {"threads", options_.threads > 0 ? options_.threads : static_cast<int64_t>(make_cpu_backend()->threads())},
             {"command", request_.command},
-            {"version", version_text()},
+            {"version", LETHE_VERSION},
             {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count()},
             {"model",
              {{"hidden_size", config.hidden_size},
@@ -194,7 +193,7 @@ class Study {
     ResultsLog log(path);
     log.add(study_line());
     for (const json& line : lines_) log.add(line);
-    write_report(path, request_.output);
+    report::write_report(path, request_.output);
     log::info("the report is " + fs::absolute(request_.output + "/report.html").string());
   }
 

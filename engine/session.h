@@ -22,7 +22,7 @@ class Session {
   State& state() { return *state_; }
   const State& state() const { return *state_; }
   const Plan& plan() const { return plan_; }
-  Backend& backend() { return *backend_; }
+  Backend& backend() const { return *backend_; }
   size_t program_count() const { return programs_.size(); }
   const Tape& program(size_t index) const { return *programs_[index]; }
 

@@ -1,0 +1,33 @@
+// A request in words and numbers: what will be trained, on what, with how many bytes and FLOPs.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "engine/planner.h"
+#include "tools/run/training_run.h"
+
+namespace lethe {
+
+// Model, data and schedule in a few lines.
+std::string describe_request(const PreparedRun& run);
+
+struct PlanFigures {
+  Plan plan;
+  double flops_per_step = 0, forward_flops = 0, backward_flops = 0, update_flops = 0;
+  int64_t parameters = 0, trainable = 0;
+  size_t nodes = 0;
+};
+
+// Counts of one optimizer step with this many micro-batches.
+PlanFigures plan_figures(const Programs& programs, int64_t micro_batches, int threads, int64_t budget_bytes);
+
+// Bytes by kind and FLOPs, as text and as JSON.
+std::string describe_plan(const PlanFigures& figures);
+nlohmann::json plan_json(const PlanFigures& figures);
+
+// One node a line: number, phase, operation, path, output shapes, bytes and FLOPs.
+std::string describe_program(const Tape& tape, const ProgramPlan& plan);
+
+}  // namespace lethe

@@ -1,0 +1,23 @@
+// How well a model predicts a text it was not trained on.
+#pragma once
+
+#include "engine/session.h"
+#include "tools/run/programs.h"
+#include "tools/run/run_data.h"
+
+namespace lethe {
+
+struct Evaluation {
+  std::string domain;
+  double loss = 0;            // mean over target tokens, nats
+  double accuracy = 0;        // share of targets that are the most probable token
+  double standard_error = 0;  // of the loss, rows taken as independent and tokens within a row as not
+  int64_t targets = 0;
+};
+
+// Runs `evaluate` over the first max_batches batches of the domain's rows (fewer if there are fewer), each of the
+// program's own number of rows. `losses`: the program's per-token losses.
+Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch, const Domain& domain,
+                           int64_t max_batches);
+
+}  // namespace lethe

@@ -1,0 +1,54 @@
+#include "tools/run/inference.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "engine/step_inputs.h"
+#include "model/weights/load.h"
+
+namespace lethe {
+
+InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions& options)
+    : source_(open_model_folder(folder)) {
+  std::optional<AdapterFiles> adapter;
+  if (!options.adapter.empty()) adapter = open_adapter(options.adapter, source_.config);
+  spec_ = {.config = source_.config,
+           .precision = precision_of(options.precision),
+           .rows = options.rows,
+           .tokens = options.tokens,
+           .gradients = options.gradients};
+  if (adapter) spec_.lora = adapter->config;
+  programs_ = record_programs(spec_, true);
+  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
+                                       make_cpu_backend({.threads = static_cast<int>(options.threads)}));
+  fill_model(*session_, source_);
+  if (adapter) load_adapter(*session_, *adapter, source_.config);
+}
+
+Buffer InferenceModel::logits() {
+  session_->run(programs_.evaluate);
+  return session_->buffer(programs_.evaluate, programs_.logits);
+}
+
+Buffer InferenceModel::losses() const { return session_->buffer(programs_.evaluate, programs_.losses); }
+
+PlainBatch::PlainBatch(int64_t rows, int64_t tokens)
+    : ids(static_cast<size_t>(rows * tokens), 0),
+      labels(ids.size(), ignored_label),
+      positions(ids.size()),
+      document_start(ids.size(), 0) {
+  for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(static_cast<int64_t>(i) % tokens);
+}
+
+void PlainBatch::set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids, std::span<const int32_t> row_labels) {
+  if (static_cast<int64_t>(row_ids.size()) > tokens) {
+    throw DataError(fmt::format("row {} has {} tokens where {} fit", row, row_ids.size(), tokens));
+  }
+  const auto begin = row * tokens;
+  std::ranges::copy(row_ids, ids.begin() + begin);
+  std::ranges::copy(row_labels, labels.begin() + begin);
+  targets += std::ranges::count_if(row_labels, [](int32_t l) { return l != ignored_label; });
+}
+
+}  // namespace lethe

@@ -1,0 +1,80 @@
+#include "tools/run/model_source.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "engine/rng.h"
+#include "model/transformer.h"
+#include "model/weights/load.h"
+#include "model/weights/names.h"
+
+namespace lethe {
+namespace {
+
+// The arithmetic of a model: what must agree between a checkpoint and the run that resumes it. A loaded model
+// adds each tensor's name and size, and the bytes at its start and end.
+std::string fingerprint_of(const LlamaConfig& config, const std::optional<ModelFiles>& files, uint64_t seed) {
+  LlamaConfig arithmetic = config;
+  arithmetic.other_keys = "{}";
+  uint64_t hash = stream_of(config_text(arithmetic));
+  const auto mix = [&](std::string_view bytes) { hash = (hash * 0x100000001b3u) ^ stream_of(bytes); };
+  if (!files) mix(fmt::format("seed {}", seed));
+  for (const StoredTensor& t : files ? files->tensors() : std::vector<StoredTensor>{}) {
+    const std::span<const std::byte> bytes = t.file->bytes(*t.entry);
+    const auto* text = reinterpret_cast<const char*>(bytes.data());
+    const size_t ends = std::min<size_t>(bytes.size(), 4096);
+    mix(t.entry->name);
+    mix({text, ends});
+    mix({text + bytes.size() - ends, ends});
+  }
+  return fmt::format("{:016x}", hash);
+}
+
+}  // namespace
+
+ModelSource open_model_folder(const std::string& folder) {
+  ModelSource source{.config = parse_config(folder + "/config.json"), .files = ModelFiles::open(folder), .path = folder};
+  check_model_files(*source.files, source.config);
+  source.fingerprint = fingerprint_of(source.config, source.files, 0);
+  return source;
+}
+
+ModelSource open_model(const TrainOptions::Model& options) {
+  if (!options.path.empty()) return open_model_folder(options.path);
+  ModelSource source;
+  source.config = options.config_path.empty() ? parse_config_text("model.config", options.config_json)
+                                              : parse_config(options.config_path);
+  source.initial_seed = static_cast<uint64_t>(options.initial_seed);
+  source.fingerprint = fingerprint_of(source.config, std::nullopt, source.initial_seed);
+  return source;
+}
+
+void fill_model(Session& session, const ModelSource& source) {
+  fill_rope_table(session, source.config);
+  if (source.files) {
+    load_weights(session, *source.files, source.config);
+  } else {
+    initialise_weights(session, source.config, source.initial_seed);
+  }
+}
+
+std::optional<LoraConfig> lora_of(const TrainOptions& options) {
+  if (options.method != "lora") return std::nullopt;
+  LoraConfig lora{.rank = options.lora.rank,
+                  .alpha = options.lora.alpha,
+                  .dropout = options.lora.dropout,
+                  .use_rslora = options.lora.use_rslora,
+                  .target_modules = options.lora.target_modules,
+                  .base_model_name = options.model.path};
+  check_lora_config(lora);
+  return lora;
+}
+
+Precision precision_of(const std::string& name) {
+  if (name == "float64") return Precision::f64();
+  if (name == "bfloat16") return Precision::bf16();
+  return Precision::f32();
+}
+
+}  // namespace lethe

@@ -1,0 +1,71 @@
+#include "tools/run/programs.h"
+
+#include "engine/backward.h"
+#include "engine/ops/accuracy.h"
+#include "engine/ops/cross_entropy.h"
+#include "engine/ops/sum.h"
+#include "engine/step_inputs.h"
+
+namespace lethe {
+namespace {
+
+// Forward and backward over one micro-batch.
+std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, const Transformer& model,
+                                         kernels::Write write, const std::string& name) {
+  auto tape = std::make_unique<Tape>(state, name);
+  const BatchInputs batch = batch_inputs(*tape, spec.rows, spec.tokens, true);
+  const Var logits = model.logits(*tape, batch);
+  const Var losses = ops::cross_entropy(*tape, logits, batch.labels, "loss").losses;
+  const Var total = tape->persistent(step::loss_sum);
+  ops::sum(*tape, losses, {total, write == kernels::Write::overwrite ? Access::overwrite : Access::accumulate});
+  drop_for_recompute(*tape, spec.recompute);
+  backward(*tape, total,
+           {.seed = batch.loss_gradient, .parameter_gradients = write, .gradient_dtype = spec.precision.gradients});
+  return tape;
+}
+
+}  // namespace
+
+std::vector<const Tape*> Programs::views() const {
+  std::vector<const Tape*> list;
+  for (const auto& t : tapes) list.push_back(t.get());
+  return list;
+}
+
+Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
+  Programs made;
+  made.state = std::make_unique<State>();
+  State& state = *made.state;
+  declare_inputs(state, spec.config, spec.rows, spec.tokens, spec.precision);
+  const bool trained = spec.gradients || spec.optimizer;
+  made.model.emplace(state, spec.config, spec.precision, spec.lora, trained);
+
+  if (trained) {
+    StepPrograms step;
+    made.tapes.push_back(record_micro_batch(spec, state, *made.model, kernels::Write::overwrite, "micro-batch"));
+    if (spec.accumulate) {
+      step.next = made.tapes.size();
+      made.tapes.push_back(
+          record_micro_batch(spec, state, *made.model, kernels::Write::accumulate, "further micro-batch"));
+    }
+    if (spec.optimizer) {
+      step.update = made.tapes.size();
+      made.tapes.push_back(std::make_unique<Tape>(state, "update"));
+      append_update(*made.tapes.back(), *spec.optimizer, spec.precision);
+    }
+    made.step = step;
+  }
+
+  made.evaluate = made.tapes.size();
+  auto tape = std::make_unique<Tape>(state, "evaluate");
+  const BatchInputs batch = batch_inputs(*tape, spec.rows, spec.tokens, false);
+  made.logits = made.model->logits(*tape, batch);
+  made.losses = ops::cross_entropy(*tape, made.logits, batch.labels, "loss").losses;
+  ops::accuracy(*tape, made.logits, batch.labels, {tape->persistent(step::correct)});
+  tape->keep(made.losses);
+  if (keep_logits) tape->keep(made.logits);
+  made.tapes.push_back(std::move(tape));
+  return made;
+}
+
+}  // namespace lethe

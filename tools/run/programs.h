@@ -1,0 +1,42 @@
+// The programs of a run: what `lethe plan` prints and `lethe train` runs, recorded from one description.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/trainer.h"
+#include "model/recompute.h"
+#include "model/transformer.h"
+#include "optim/optimizer.h"
+
+namespace lethe {
+
+struct ProgramSpec {
+  LlamaConfig config;
+  std::optional<LoraConfig> lora;  // absent: full fine-tuning
+  Precision precision;
+  Recompute recompute = Recompute::none;
+  int64_t rows = 1;    // sequences per micro-batch
+  int64_t tokens = 1;  // per sequence
+  bool accumulate = false;  // a step has more than one micro-batch
+  bool gradients = false;   // forward and backward, even without an optimizer
+  std::optional<OptimizerOptions> optimizer;  // absent: no update
+};
+
+// Recorded, not yet planned. Programs share the State.
+struct Programs {
+  std::unique_ptr<State> state;
+  std::vector<std::unique_ptr<Tape>> tapes;
+  std::optional<Transformer> model;
+  std::optional<StepPrograms> step;  // `update` only with an optimizer
+  size_t evaluate = 0;  // forward alone: per-token losses, and the number of right guesses
+  Var losses;           // of `evaluate`: [rows * tokens] in the compute dtype, 0 where a label is ignored
+  Var logits;           // of `evaluate`: kept only if record_programs was asked to
+
+  std::vector<const Tape*> views() const;
+};
+
+Programs record_programs(const ProgramSpec& spec, bool keep_logits = false);
+
+}  // namespace lethe

@@ -1,0 +1,95 @@
+#include "tools/run/run_data.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "engine/log.h"
+#include "engine/rng.h"
+
+namespace lethe {
+namespace {
+
+CorpusOptions corpus_options(const std::string& path, const TrainOptions::Data& data) {
+  namespace fs = std::filesystem;
+  CorpusOptions options{.paths = {path}, .extensions = data.extensions, .json_key = data.text_key};
+  const bool is_folder = fs::is_directory(path), is_jsonl = path.find(".jsonl") != std::string::npos;
+  if ((data.format == "folder" && !is_folder) || (data.format == "text" && (is_folder || is_jsonl)) ||
+      (data.format == "jsonl" && !is_jsonl)) {
+    throw DataError(fmt::format("data.format is {}, but {} is {}", data.format, path,
+                                is_folder ? "a folder" : is_jsonl ? "a JSONL file" : "a plain file"));
+  }
+  return options;
+}
+
+std::shared_ptr<const Rows> rows_over(std::shared_ptr<const TokenShard> shard, const TrainOptions::Data& data) {
+  return make_rows(std::move(shard), {.tokens_per_row = data.sequence_length,
+                                      .mode = row_mode("data.packing", data.packing),
+                                      .document_mask = data.document_mask});
+}
+
+}  // namespace
+
+TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& data, const Tokenizer& tokenizer,
+                            double held_out_fraction) {
+  const Corpus corpus(corpus_options(path, data));
+  const ShardOptions options{.append_eos = tokenizer.eos_id() >= 0,
+                             .prepend_bos = data.add_bos && tokenizer.bos_id() >= 0,
+                             .held_out = held_out_fraction};
+  // A folder of its own for each text, tokenizer and split: two runs never overwrite each other's shards.
+  const std::string key = fmt::format("{}|{}|{}|{}|{}", std::filesystem::absolute(path).string(), tokenizer.fingerprint(),
+                                      held_out_fraction, options.prepend_bos, fmt::join(data.extensions, ","));
+  const auto folder = std::filesystem::path(data.cache_dir) / fmt::format("{:016x}", stream_of(key));
+  const ShardSet set = build_shards(corpus, tokenizer, folder.string(), options);
+  if (!set.reused) log::info(fmt::format("tokenized {}: {} documents, {} tokens", path, set.train.documents, set.train.tokens));
+  return {set.train.path, set.held_out.path};
+}
+
+RunData prepare_data(const TrainOptions& options) {
+  RunData made;
+  made.tokenizer = load_sentencepiece(options.data.tokenizer);
+  const Tokenizer& tokenizer = *made.tokenizer;
+  const auto open = [&](const std::string& path) {
+    return std::make_shared<const TokenShard>(path, tokenizer.fingerprint());
+  };
+  if (options.data.train.empty()) throw ConfigError("data.train", "names no text to train on");
+  for (const WeightedPath& source : options.data.train) {
+    const TokenizedText text = tokenize_text(source.path, options.data, tokenizer, options.data.held_out_fraction);
+    const auto shard = open(text.train);
+    made.sources.push_back({source.path, source.weight, shard, rows_over(shard, options.data)});
+    if (text.held_out.empty()) continue;
+    const std::string name = options.data.train.size() == 1 ? "held_out" : "held_out." + std::filesystem::path(source.path).stem().string();
+    made.domains.push_back({name, rows_over(open(text.held_out), options.data)});
+  }
+  for (const NamedPath& held_out : options.data.held_out) {
+    const TokenizedText text = tokenize_text(held_out.path, options.data, tokenizer, 0);
+    made.domains.push_back({held_out.name, rows_over(open(text.train), options.data)});
+  }
+  return made;
+}
+
+int64_t RunData::rows_per_epoch() const {
+  int64_t n = 0;
+  for (const TrainingSource& s : sources) n += s.rows->counts().rows;
+  return n;
+}
+
+int64_t RunData::tokens_per_epoch() const {
+  int64_t n = 0;
+  for (const TrainingSource& s : sources) n += s.rows->counts().tokens;
+  return n;
+}
+
+int64_t RunData::supervised_per_epoch() const {
+  int64_t n = 0;
+  for (const TrainingSource& s : sources) n += s.rows->counts().supervised;
+  return n;
+}
+
+Loader RunData::loader(uint64_t shuffle_seed) const {
+  std::vector<MixtureSource> mixture;
+  for (const TrainingSource& s : sources) mixture.push_back({s.rows, s.weight});
+  return Loader(std::move(mixture), {.seed = shuffle_seed});
+}
+
+}  // namespace lethe

@@ -1,0 +1,70 @@
+#include "tools/run/run_log.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/log.h"
+
+namespace lethe {
+
+RunLog::RunLog(const std::string& folder, int64_t resumed_step, int64_t log_every)
+    : metrics_(resumed_step > 0 ? MetricsLog::resume(folder + "/metrics.jsonl", resumed_step)
+                                : MetricsLog::create(folder + "/metrics.jsonl")),
+      events_(folder + "/tensorboard", resumed_step > 0 ? resumed_step + 1 : 0),
+      log_every_(log_every),
+      first_step_(resumed_step + 1) {}
+
+void RunLog::step(const StepRecord& r) {
+  const double seconds = r.compute_seconds + r.data_seconds + r.communication_seconds;
+  seconds_ += seconds;
+  unpadded_ += static_cast<double>(r.step_unpadded);
+  const double rate = unpadded_ / seconds_;
+  const double left = seconds_ / static_cast<double>(r.step - first_step_ + 1) * static_cast<double>(r.steps - r.step);
+  progress_.update({.step = r.step,
+                    .total = r.steps,
+                    .tokens_per_second = rate,
+                    .seconds_left = left,
+                    .loss = r.result.loss,
+                    .learning_rate = r.learning_rate,
+                    .gradient_norm = r.result.gradient_norm});
+  if (r.step % log_every_ != 0 && r.step != r.steps) return;
+  const auto per_second = [&](int64_t count) { return static_cast<double>(count) / seconds; };
+  metrics_.append({{"kind", "step"},
+                   {"step", r.step},
+                   {"loss", r.result.loss},
+                   {"gradient_norm", r.result.gradient_norm},
+                   {"learning_rate", r.learning_rate},
+                   {"parameters_moved", r.share_moved},
+                   {"tokens", r.tokens},
+                   {"targets", r.targets},
+                   {"all_tokens_per_second", per_second(r.step_tokens)},
+                   {"tokens_per_second", per_second(r.step_unpadded)},
+                   {"targets_per_second", per_second(r.result.targets)},
+                   {"seconds",
+                    {{"compute", r.compute_seconds}, {"communication", r.communication_seconds}, {"data", r.data_seconds}}}});
+  events_.scalar("train/loss", r.result.loss, r.step);
+  events_.scalar("train/gradient_norm", r.result.gradient_norm, r.step);
+  events_.scalar("train/learning_rate", r.learning_rate, r.step);
+  events_.scalar("train/parameters_moved", r.share_moved, r.step);
+  events_.scalar("speed/tokens_per_second", per_second(r.step_unpadded), r.step);
+  events_.flush();
+}
+
+void RunLog::evaluation(const EvaluationRecord& r) {
+  const Evaluation& e = r.evaluation;
+  metrics_.append({{"kind", "evaluation"},
+                   {"step", r.step},
+                   {"tokens", r.tokens},
+                   {"domain", e.domain},
+                   {"loss", e.loss},
+                   {"accuracy", e.accuracy},
+                   {"standard_error", e.standard_error},
+                   {"targets", e.targets}});
+  events_.scalar("loss/" + e.domain, e.loss, r.step);
+  events_.scalar("accuracy/" + e.domain, e.accuracy, r.step);
+  events_.flush();
+  log::info(fmt::format("step {}: {} loss {:.4f} ± {:.4f}, accuracy {:.1f}%", r.step, e.domain, e.loss, e.standard_error,
+                        100 * e.accuracy));
+}
+
+}  // namespace lethe

@@ -1,0 +1,31 @@
+// What a run leaves for people: metrics.jsonl, TensorBoard events, and a progress bar.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "tools/metrics/metrics_log.h"
+#include "tools/metrics/progress.h"
+#include "tools/metrics/tensorboard.h"
+#include "tools/run/training_run.h"
+
+namespace lethe {
+
+class RunLog {
+ public:
+  // Writes into `folder`; resumed_step > 0 keeps what was logged up to that step. Throws IoError.
+  RunLog(const std::string& folder, int64_t resumed_step, int64_t log_every);
+
+  void step(const StepRecord& record);
+  void evaluation(const EvaluationRecord& record);
+
+ private:
+  MetricsLog metrics_;
+  EventWriter events_;
+  ProgressBar progress_;
+  int64_t log_every_, first_step_;
+  double seconds_ = 0, unpadded_ = 0;  // since the run (or its resumption) began
+};
+
+}  // namespace lethe

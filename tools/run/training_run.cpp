@@ -1,0 +1,193 @@
+#include "tools/run/training_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/checkpoint.h"
+#include "engine/log.h"
+#include "engine/step_inputs.h"
+#include "model/weights/save.h"
+#include "tools/run/schedule_of.h"
+
+namespace lethe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::string checkpoint_folder(const TrainOptions& options) { return options.output + "/checkpoints"; }
+
+}  // namespace
+
+ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
+  return {.config = config,
+          .lora = lora_of(options),
+          .precision = precision_of(options.precision),
+          .recompute = recompute_from(options.train.recompute),
+          .rows = options.train.micro_batch_size,
+          .tokens = options.data.sequence_length,
+          .accumulate = options.train.batch_size > options.train.micro_batch_size,
+          .optimizer = optimizer_of(options)};
+}
+
+PreparedRun prepare_run(const TrainOptions& options) {
+  ModelSource model = open_model(options.model);
+  if (options.data.sequence_length > model.config.max_position_embeddings) {
+    throw ConfigError("data.sequence_length", fmt::format("{} is beyond the model's max_position_embeddings of {}",
+                                                          options.data.sequence_length, model.config.max_position_embeddings));
+  }
+  return prepare_run(options, std::move(model), prepare_data(options));
+}
+
+PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data) {
+  if (data.tokenizer->vocab_size() > model.config.vocab_size) {
+    throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}", options.data.tokenizer,
+                                data.tokenizer->vocab_size(), model.config.vocab_size));
+  }
+  PreparedRun made{.options = options, .model = std::move(model), .data = std::move(data)};
+  made.spec = program_spec_of(options, made.model.config);
+  made.micro_batches = options.train.batch_size / options.train.micro_batch_size;
+  const RunLength length = run_length_of(options, made.data);
+  made.steps = length.steps;
+  made.schedule = schedule_of(options, length);
+  return made;
+}
+
+TrainingRun::TrainingRun(PreparedRun prepared)
+    : prepared_(std::move(prepared)),
+      programs_(record_programs(prepared_.spec)),
+      loader_(prepared_.data.loader(static_cast<uint64_t>(prepared_.options.data.shuffle_seed))) {
+  const TrainOptions& o = prepared_.options;
+  const auto budget = o.memory_budget_gb > 0 ? static_cast<int64_t>(o.memory_budget_gb * 1e9) : -1;
+  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
+                                       make_cpu_backend({.threads = static_cast<int>(o.threads)}), budget);
+  fill_model(*session_, prepared_.model);
+  if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
+  initialise_optimizer(*session_);
+  session_->set<int64_t>(step::seed, {o.train.seed});
+}
+
+int64_t TrainingRun::trainable_parameters() const {
+  int64_t n = 0;
+  for (const int32_t p : session_->state().trainable()) n += elements_of(session_->state()[p].shape);
+  return n;
+}
+
+StepRecord TrainingRun::run_step() {
+  const TrainOptions& o = prepared_.options;
+  StepRecord record{.step = step_ + 1, .steps = prepared_.steps};
+  auto start = Clock::now();
+  std::vector<Batch> batches;
+  std::vector<MicroBatch> micro_batches;
+  for (int64_t m = 0; m < prepared_.micro_batches; ++m) {
+    batches.push_back(loader_.at(loader_.position() + static_cast<uint64_t>(m * o.train.micro_batch_size), o.train.micro_batch_size));
+  }
+  for (const Batch& b : batches) {
+    const auto first = static_cast<int64_t>(micro_batches.size()) * b.rows * b.tokens_per_row;
+    micro_batches.push_back({b.ids, b.labels, b.positions, b.document_start, first, b.valid_targets});
+    record.step_tokens += b.rows * b.tokens_per_row;
+    record.step_unpadded += b.tokens;
+  }
+  record.data_seconds = seconds_since(start);
+
+  start = Clock::now();
+  record.learning_rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
+  Trainer trainer(*session_, *programs_.step);
+  const int64_t groups = elements_of(session_->state()[session_->state().require(step::learning_rate)].shape);
+  record.result = trainer.step(micro_batches, step_ + 1, std::vector<double>(static_cast<size_t>(groups), record.learning_rate));
+  record.compute_seconds = seconds_since(start);
+
+  loader_.seek(loader_.position() + static_cast<uint64_t>(o.train.batch_size));
+  ++step_;
+  tokens_ += record.step_unpadded;
+  targets_ += record.result.targets;
+  record.tokens = tokens_;
+  record.targets = targets_;
+  record.share_moved = static_cast<double>(record.result.parameters_moved) / static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
+  return record;
+}
+
+std::vector<Evaluation> TrainingRun::evaluate_all() {
+  std::vector<Evaluation> found;
+  for (const Domain& d : prepared_.data.domains) {
+    found.push_back(evaluate_domain(*session_, programs_.evaluate, programs_.losses, prepared_.spec.rows, d,
+                                    prepared_.options.train.eval_batches));
+  }
+  return found;
+}
+
+int64_t TrainingRun::train(const RunObserver& observer) {
+  const TrainOptions::Train& t = prepared_.options.train;
+  const auto evaluate_now = [&] {
+    for (const Evaluation& e : evaluate_all()) {
+      if (observer.on_evaluation) observer.on_evaluation({step_, tokens_, e});
+    }
+  };
+  // The state before the first step is a measurement too: what is learned and forgotten counts from there.
+  if (step_ == 0 && t.eval_every > 0) evaluate_now();
+  while (step_ < prepared_.steps) {
+    const StepRecord record = run_step();
+    if (observer.on_step) observer.on_step(record);
+    const bool last = step_ == prepared_.steps;
+    if (t.eval_every > 0 && (last || step_ % t.eval_every == 0)) evaluate_now();
+    const bool stop = observer.should_stop && observer.should_stop();
+    if (stop || last || (t.save_every > 0 && step_ % t.save_every == 0)) save_checkpoint_now();
+    if (stop) break;
+  }
+  return step_;
+}
+
+std::string TrainingRun::state_json() const {
+  return nlohmann::json{{"format", "lethe-checkpoint-1"},
+                        {"step", step_},
+                        {"data_position", loader_.position()},
+                        {"tokens", tokens_},
+                        {"targets", targets_},
+                        {"model", prepared_.model.fingerprint},
+                        {"tokenizer", prepared_.data.tokenizer->fingerprint()},
+                        {"method", prepared_.options.method}}
+             .dump(1) +
+         "\n";
+}
+
+void TrainingRun::save_checkpoint_now() {
+  if (prepared_.options.output.empty()) return;
+  save_checkpoint(checkpoint_folder(prepared_.options), step_, *session_, tensors_to_save(session_->state()), state_json(),
+                  prepared_.options.train.keep_checkpoints);
+}
+
+int64_t TrainingRun::resume() {
+  const auto found = newest_checkpoint(checkpoint_folder(prepared_.options));
+  if (!found) return 0;
+  const std::string file = found->directory + "/state.json";
+  const nlohmann::json saved = nlohmann::json::parse(read_checkpoint_state(*found));
+  const nlohmann::json now = nlohmann::json::parse(state_json());
+  for (const char* key : {"format", "model", "tokenizer", "method"}) {
+    if (saved.at(key) != now.at(key)) {
+      throw FormatError(file, key, fmt::format("is {} in the checkpoint and {} in this run", saved.at(key).dump(), now.at(key).dump()));
+    }
+  }
+  load_checkpoint(*found, *session_, tensors_to_save(session_->state()));
+  step_ = saved.at("step");
+  tokens_ = saved.at("tokens");
+  targets_ = saved.at("targets");
+  loader_.seek(saved.at("data_position").get<uint64_t>());
+  log::info(fmt::format("resumed {} at step {} of {}", found->directory, step_, prepared_.steps));
+  return step_;
+}
+
+std::string TrainingRun::export_model(const std::string& folder) const {
+  if (prepared_.spec.lora) {
+    save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
+  } else {
+    save_model(folder, *session_, prepared_.model.config);
+  }
+  return folder;
+}
+
+}  // namespace lethe

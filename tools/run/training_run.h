@@ -1,0 +1,95 @@
+// One training run, from a configuration to a trained model on disk: what `lethe train` does, and what a study
+// does many times.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "optim/schedule.h"
+#include "tools/run/evaluate.h"
+#include "tools/run/model_source.h"
+#include "tools/run/run_data.h"
+
+namespace lethe {
+
+struct StepRecord {
+  int64_t step = 0;  // from 1
+  int64_t steps = 0;
+  StepResult result;
+  double learning_rate = 0;
+  double share_moved = 0;     // of the trained values, those that the step changed
+  int64_t tokens = 0;         // all tokens dealt since the run began
+  int64_t targets = 0;        // supervised ones among them
+  int64_t step_tokens = 0;    // columns computed, padding included
+  int64_t step_unpadded = 0;  // without padding
+  double compute_seconds = 0, data_seconds = 0, communication_seconds = 0;
+};
+
+struct EvaluationRecord {
+  int64_t step = 0;
+  int64_t tokens = 0;
+  Evaluation evaluation;
+};
+
+struct RunObserver {
+  std::function<void(const StepRecord&)> on_step;
+  std::function<void(const EvaluationRecord&)> on_evaluation;
+  std::function<bool()> should_stop;  // asked after each step
+};
+
+// What a plan shows and a run begins with; nothing is allocated yet.
+struct PreparedRun {
+  TrainOptions options;
+  ModelSource model;
+  RunData data;
+  ProgramSpec spec;
+  ScheduleSpec schedule;  // in steps
+  int64_t steps = 0;
+  int64_t micro_batches = 1;  // per step
+};
+
+// Reads configuration, data and the model's headers and checks them against each other. Throws RequestErrors.
+PreparedRun prepare_run(const TrainOptions& options);
+// The same with a model and data that are at hand already.
+PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data);
+
+// The part of a request that needs no data: what `lethe plan` can say of a model alone.
+ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config);
+
+class TrainingRun {
+ public:
+  // Plans, allocates and fills the model. Throws MemoryError.
+  explicit TrainingRun(PreparedRun prepared);
+
+  // Continues from the newest complete checkpoint of the output folder; returns its step, 0 if there is none.
+  // Throws FormatError if it is of another model, data or configuration.
+  int64_t resume();
+
+  // Trains to the end, or until should_stop; returns the last finished step. Saves as configured.
+  int64_t train(const RunObserver& observer);
+
+  void save_checkpoint_now();
+  // The trained model (full fine-tuning: a Hugging Face folder; LoRA: a PEFT adapter) under the output folder.
+  std::string export_model(const std::string& folder) const;
+
+  std::vector<Evaluation> evaluate_all();
+
+  const PreparedRun& prepared() const { return prepared_; }
+  Session& session() { return *session_; }
+  int64_t step() const { return step_; }
+  int64_t trainable_parameters() const;
+
+ private:
+  StepRecord run_step();
+  std::string state_json() const;
+
+  PreparedRun prepared_;
+  Programs programs_;  // State and tapes live in the session
+  std::unique_ptr<Session> session_;
+  Loader loader_;
+  int64_t step_ = 0, tokens_ = 0, targets_ = 0;
+};
+
+}  // namespace lethe

@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# The distribution's packages that Lethe needs, and how they get onto the machine. Sourced by ./lethe.
+# The names are the same in Debian 12 and Ubuntu 24.04; docs/building.md says what each is for.
+
+# shellcheck disable=SC2034  # the lists are read by ./lethe
+build_packages=(g++ cmake ninja-build pkgconf libopenblas-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev
+  libcli11-dev libsentencepiece-dev libutfcpp-dev zlib1g-dev)
+# shellcheck disable=SC2034
+study_packages=(python3 librsvg2-bin fonts-dejavu-core)
+# shellcheck disable=SC2034
+test_packages=(libgtest-dev)
+
+missing_packages() { # prints those of its arguments that are not installed
+  local package
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] || printf '%s\n' "$package"
+  done
+}
+
+# Prints the prefix that makes apt-get work here ("", "sudo"), or fails where there is none.
+apt_prefix() {
+  if ((EUID == 0)); then
+    printf ''
+  elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 && -t 2 ]]; }; then
+    printf 'sudo'
+  else
+    return 1
+  fi
+}
+
+install_packages() { # installs what is missing of its arguments
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    say "this system has no apt; going on with what is installed. Needed, by their Debian names: $*"
+    return 0
+  fi
+  local missing prefix command
+  mapfile -t missing < <(missing_packages "$@")
+  ((${#missing[@]})) || return 0
+  command="apt-get install -y --no-install-recommends ${missing[*]}"
+  say "these packages are needed and not installed: ${missing[*]}"
+  if ! prefix=$(apt_prefix); then
+    stop "they can only be installed by root. Run this as root, then the same command again:" \
+      "    apt-get update && $command"
+  fi
+  say "installing them: ${prefix:+$prefix }$command"
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0)
+  [[ $prefix ]] && apt=(sudo "${apt[@]}")
+  "${apt[@]}" update >&2 || say "not all package lists could be read; trying with those that are there"
+  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || stop \
+    "apt-get could not install them; its own message is above. Is there a network? By hand, as root:" \
+    "    apt-get update && $command"
+}

@@ -11,6 +11,7 @@ namespace {
 
 std::vector<double> weights_of(const std::vector<MixtureSource>& sources) {
   std::vector<double> weights;
+  weights.reserve(sources.size());
   for (const MixtureSource& source : sources) weights.push_back(source.weight);
   return weights;
 }

@@ -34,21 +34,48 @@ bool GradientBuilder::needs(size_t input) const {
   return needs_[static_cast<size_t>(tape_.root(node.inputs[input]).id)];
 }
 
-bool GradientBuilder::has_gradient(size_t output) const {
-  const Var var = tape_.nodes()[static_cast<size_t>(index_)].outputs[output].var;
+// Views made by separate calls but of the same place share one gradient: the first of them stands for all.
+Var GradientBuilder::canonical(Var var) {
+  const Var root = tape_.root(var);
+  if (var == root) return var;
+  return places_.try_emplace({root.id, tape_.offset_in_root(var), tape_.info(var).shape}, var).first->second;
+}
+
+bool GradientBuilder::is_written(Var var) const {
   const auto it = entries_.find(var.id);
-  return (it != entries_.end() && it->second.written) || view_elements_.contains(var.id);
+  return it != entries_.end() && it->second.written;
+}
+
+bool GradientBuilder::has_gradient(size_t output) {
+  const Var var = canonical(forward().outputs[output].var), root = tape_.root(var);
+  return is_written(var) || is_written(root) || view_elements_.contains(root.id);
 }
 
 Var GradientBuilder::gradient(size_t output) {
-  const Var var = forward().outputs[output].var;
-  if (const auto it = entries_.find(var.id); it != entries_.end() && it->second.written)
-    return it->second.buffer;
-  const auto it = view_elements_.find(var.id);
-  if (it == view_elements_.end() || it->second != tape_.info(var).elements()) {
+  const Var var = canonical(forward().outputs[output].var), root = tape_.root(var);
+  const auto parts = view_elements_.find(root.id);
+  if (is_written(root) && parts != view_elements_.end()) {
+    throw ShapeError(tape_.info(root).path,
+                     "is used both whole and in parts: its gradient lies in two places");
+  }
+  if (is_written(var)) return entries_.at(var.id).buffer;
+  if (is_written(root)) return tape_.same_place(var, entries_.at(root.id).buffer);
+  if (parts == view_elements_.end() || parts->second != tape_.info(root).elements()) {
     throw ShapeError(tape_.info(var).path, "its gradient is incomplete: not every part of it was used");
   }
-  return view_roots_.at(var.id);
+  return tape_.same_place(var, view_roots_.at(root.id));
+}
+
+Output GradientBuilder::gradient_to_update(size_t output) {
+  const Var var = canonical(forward().outputs[output].var), found = gradient(output);
+  const Var buffer = tape_.root(found);
+  if (holders_[buffer.id] <= 1 && tape_.info(buffer).persistent < 0) return {found, Access::update};
+  if (tape_.root(var) != var || !is_written(var)) {
+    throw ShapeError(tape_.info(var).path, "is part of a tensor whose gradient others share");
+  }
+  Entry& entry = entries_.at(var.id);
+  make_exclusive(entry);
+  return {entry.buffer, Access::update};
 }
 
 GradientBuilder::Entry& GradientBuilder::entry_for(Var var) {
@@ -92,7 +119,7 @@ void GradientBuilder::make_exclusive(Entry& entry) {
 }
 
 Output GradientBuilder::target(size_t input) {
-  const Var var = forward().inputs[input];
+  const Var var = canonical(forward().inputs[input]);
   const bool is_new = !entries_.contains(var.id);
   Entry& entry = entry_for(var);
   if (entry.written) {
@@ -205,7 +232,7 @@ void GradientBuilder::visit(int32_t index) {
   for (const Output& o : node.outputs) {
     // An in-place addition hands its gradient on to the node that wrote the buffer first.
     const std::vector<int32_t>& writers = tape_.writers(tape_.root(o.var));
-    if (o.access == Access::overwrite || writers.front() == index) release(o.var);
+    if (o.access == Access::overwrite || writers.front() == index) release(canonical(o.var));
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -38,8 +39,11 @@ class GradientBuilder {
   Var output(size_t i) { return saved(forward().outputs[i].var); }
 
   // The finished gradient of output i; has_gradient says whether there is one.
-  bool has_gradient(size_t output) const;
+  bool has_gradient(size_t output);
   Var gradient(size_t output = 0);
+  // The same for a node that rewrote its output in place: the rule turns the gradient in place as well,
+  // before the node that wrote the output first reads it. A buffer that other tensors share is copied.
+  Output gradient_to_update(size_t output = 0);
 
   // Where the gradient of input i goes, and whether it replaces or joins what is there.
   Output target(size_t input);
@@ -61,6 +65,8 @@ class GradientBuilder {
   Var saved(Var var);
   void clone_writers(Var root);
   void clone_node(int32_t index);
+  Var canonical(Var var);
+  bool is_written(Var var) const;
   Entry& entry_for(Var var);
   void make_exclusive(Entry& entry);
   void hold(Var buffer) { ++holders_[tape_.root(buffer).id]; }
@@ -69,8 +75,9 @@ class GradientBuilder {
   Tape& tape_;
   BackwardOptions options_;
   int32_t index_ = -1;
-  std::vector<bool> needs_;                   // by root tensor
-  std::map<int32_t, Entry> entries_;          // by tensor (root or view)
+  std::vector<bool> needs_;                                    // by root tensor
+  std::map<int32_t, Entry> entries_;                           // by tensor (root or view)
+  std::map<std::tuple<int32_t, int64_t, Shape>, Var> places_;  // root, offset and shape -> first such view
   std::map<int32_t, Var> view_roots_;         // root tensor -> gradient buffer its views' gradients lie in
   std::map<int32_t, int64_t> view_elements_;  // root tensor -> elements that views have written
   std::unordered_map<int32_t, int> holders_;  // gradient buffer -> entries that refer to it

@@ -9,7 +9,7 @@
 #include "engine/files/file_replacement.h"
 #include "engine/files/safetensors.h"
 #include "engine/files/session_tensor.h"
-#include "engine/files/json_file.h"
+#include "engine/files/text_file.h"
 #include "engine/log.h"
 
 namespace lethe {

@@ -117,17 +117,21 @@ std::optional<Figure> base_figure(const Results& results) {
   const std::vector<Series> series{
       series_of(source, {.label = study.source.name, .color = "c1", .marker = Marker::square}, loss),
       series_of(target, {.label = study.target.name, .color = "c0"}, loss)};
-  const auto guide = [](const Corpus& corpus, const char* color) {
+  const auto guide = [](const Corpus& corpus, const char* color, bool short_of_room) {
     return Guide{corpus.unigram_entropy,
-                 fmt::format("unigram entropy, {}: {}", corpus.name, fixed(corpus.unigram_entropy, 2)),
+                 fmt::format("unigram entropy{}{}: {}", short_of_room ? "" : ", ",
+                             short_of_room ? "" : corpus.name, fixed(corpus.unigram_entropy, 2)),
                  fmt::format("line {} thin dotted", color)};
   };
-  const std::vector<Guide> guides{guide(study.source, "c1"), guide(study.target, "c0")};
   return figure_of(
       "base", "Pretraining of the base",
       "Held-out loss on both domains while the base was trained, beside the entropy of the tokens' "
-      "frequencies: what a model would score that knew nothing of context.",
-      [&](Canvas canvas) { return curves(canvas, series, loss, guides, "Tokens of pretraining"); });
+      "frequencies (dotted, in the domain's colour): what a model would score that knew nothing of context.",
+      [&](Canvas canvas) {
+        const std::vector<Guide> guides{guide(study.source, "c1", canvas.narrow()),
+                                        guide(study.target, "c0", canvas.narrow())};
+        return curves(canvas, series, loss, guides, "Tokens of pretraining");
+      });
 }
 
 }  // namespace lethe::report

@@ -63,14 +63,24 @@ void draw_trajectory(Svg& svg, const Frame& frame, Series series) {
   }
 }
 
-void draw_labels(Svg& svg, const Frame& frame, const std::vector<Series>& all) {
-  std::vector<Box> taken;
-  for (const Series& series : all) {
-    for (const Place& value : series.values) {
-      const Place at = frame.place(value);
-      taken.push_back({at.x - 4, at.y - 4, at.x + 4, at.y + 4});
+// Small boxes along the drawn line, for labels to keep away from.
+void add_obstacles(const Frame& frame, const Series& series, std::vector<Box>& taken) {
+  constexpr double half = 4;
+  for (size_t i = 1; i < series.values.size(); ++i) {
+    const Place from = frame.place(series.values[i - 1]), to = frame.place(series.values[i]);
+    if (!frame.holds(series.values[i - 1]) || !frame.holds(series.values[i])) continue;
+    const int pieces = 1 + static_cast<int>(std::hypot(to.x - from.x, to.y - from.y) / half);
+    for (int piece = 0; piece <= pieces; ++piece) {
+      const double share = static_cast<double>(piece) / pieces;
+      const Place at{from.x + share * (to.x - from.x), from.y + share * (to.y - from.y)};
+      taken.push_back({at.x - half, at.y - half, at.x + half, at.y + half});
     }
   }
+}
+
+void draw_labels(Svg& svg, const Frame& frame, const std::vector<Series>& all) {
+  std::vector<Box> taken;
+  for (const Series& series : all) add_obstacles(frame, series, taken);
   for (const Series& series : all) {
     const auto last =
         std::find_if(series.values.rbegin(), series.values.rend(), [&](Place v) { return frame.holds(v); });
@@ -109,14 +119,12 @@ std::optional<Figure> plane_figure(const Results& results) {
     if (series.values.size() > 1) all.push_back(std::move(series));
   }
   if (all.empty()) return std::nullopt;
-  Figure figure = figure_of("plane", "The learning–forgetting plane",
-                            "Each line is one run from the base (where the dashed lines cross) to its end "
-                            "(the large marker); markers grow "
-                            "with the tokens trained on. Up is learned, right is forgotten: of two runs at "
-                            "one height, the left one paid less.",
-                            [&](Canvas canvas) { return draw(canvas, all); }, {1340, 520}, {360, 380});
-  figure.full_width = true;
-  return figure;
+  return figure_of("plane", "The learning–forgetting plane",
+                   "Each line is one run from the base (where the dashed lines cross) to its end "
+                   "(the large marker); markers grow "
+                   "with the tokens trained on. Up is learned, right is forgotten: of two runs at "
+                   "one height, the left one paid less.",
+                   [&](Canvas canvas) { return draw(canvas, all); }, {660, 560}, {360, 380});
 }
 
 }  // namespace lethe::report

@@ -52,7 +52,8 @@ std::string representative(const Results& results, const std::vector<Styled>& ru
   return "";
 }
 
-// At each place k the median over the run's tensors; it ends where fewer than half of them go on.
+// At each place k the median over the run's tensors; a matrix too small to have a k-th value counts as zero
+// there, so that the line never rises. It ends where the median is zero.
 std::vector<double> median_spectrum(const Results& results, const std::string& run) {
   std::vector<std::vector<double>> all;
   for (const Spectrum& spectrum : results.spectra) {
@@ -61,11 +62,10 @@ std::vector<double> median_spectrum(const Results& results, const std::string& r
   std::vector<double> medians;
   for (size_t k = 0;; ++k) {
     std::vector<double> values;
-    for (const auto& one : all) {
-      if (k < one.size()) values.push_back(one[k]);
-    }
-    if (values.empty() || 2 * values.size() < all.size()) return medians;
-    medians.push_back(median(values));
+    for (const auto& one : all) values.push_back(k < one.size() ? one[k] : 0);
+    const double middle = median(values);
+    if (!(middle > 0)) return medians;
+    medians.push_back(middle);
   }
 }
 

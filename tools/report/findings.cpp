@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <functional>
 
@@ -10,6 +11,17 @@
 
 namespace lethe::report {
 namespace {
+
+// A label as it stands within a sentence: "full fine-tuning", but "LoRA r4".
+std::string inside(const Outcome& outcome) {
+  std::string label = outcome.run.label;
+  const std::string first_word = label.substr(0, label.find(' '));
+  const auto is_capital = [](unsigned char c) { return std::isupper(c) != 0; };
+  if (std::count_if(first_word.begin(), first_word.end(), is_capital) == 1 && is_capital(first_word[0])) {
+    label[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(label[0])));
+  }
+  return label;
+}
 
 using Compare = Difference (*)(const Outcome&, const Outcome&);
 
@@ -98,7 +110,7 @@ const Outcome* extreme(const std::vector<const Outcome*>& runs,
 std::string least_text(const Field& field, const std::function<double(const Outcome&)>& value, int sign) {
   if (field.all.size() < 2) return "";
   const Outcome* least = extreme(field.all, value, false);
-  return fmt::format("; {} least ({})", least->run.label, signed_fixed(sign * value(*least), 3));
+  return fmt::format("; {} least ({})", inside(*least), signed_fixed(sign * value(*least), 3));
 }
 
 std::string most_learned(const Results& results, const Field& field) {
@@ -133,11 +145,10 @@ std::string order_sentence(const Field& field, Compare more, const char* verb, c
   std::vector<std::string> broken, unclear;
   for (size_t i = 1; i < order.size(); ++i) {
     const Difference step = more(*order[i], *order[i - 1]);
-    const std::string pair = fmt::format("{} and {}", order[i - 1]->run.label, order[i]->run.label);
+    const std::string pair = fmt::format("{} and {}", inside(*order[i - 1]), inside(*order[i]));
     if (!step.clear()) unclear.push_back(pair);
     if (step.value <= 0) {
-      broken.push_back(
-          fmt::format("{} {} no more than {}", order[i]->run.label, verb, order[i - 1]->run.label));
+      broken.push_back(fmt::format("{} {} no more than {}", inside(*order[i]), verb, inside(*order[i - 1])));
     }
   }
   std::string text =
@@ -148,16 +159,18 @@ std::string order_sentence(const Field& field, Compare more, const char* verb, c
   return text + fmt::format("; the steps between {} are within twice their standard error.", joined(unclear));
 }
 
+// "learned 0.610 nats less (43.1 standard errors)"
 std::string amount(const Difference& difference, const char* verb) {
-  const std::string sigma =
-      std::isfinite(difference.standard_error) && difference.standard_error > 0
-          ? fmt::format(", {} standard errors",
-                        fixed(std::abs(difference.value) / difference.standard_error, 1))
-          : "";
-  if (!difference.clear())
-    return fmt::format("{} as much within error ({}{})", verb, signed_fixed(-difference.value, 3), sigma);
-  return fmt::format("{} {} nats {}{}", verb, fixed(std::abs(difference.value), 3),
-                     difference.value > 0 ? "less" : "more", sigma);
+  const bool has_error = std::isfinite(difference.standard_error) && difference.standard_error > 0;
+  const std::string errors =
+      has_error ? fixed(std::abs(difference.value) / difference.standard_error, 1) + " standard errors" : "";
+  if (!difference.clear()) {
+    return fmt::format("{} as much within error ({}{}{})", verb, signed_fixed(-difference.value, 3),
+                       has_error ? ", " : "", errors);
+  }
+  const std::string text = fmt::format("{} {} nats {}", verb, fixed(std::abs(difference.value), 3),
+                                       difference.value > 0 ? "less" : "more");
+  return has_error ? fmt::format("{} ({})", text, errors) : text;
 }
 
 // Each LoRA run against the full one, and what full fine-tuning had forgotten at the same amount learned.
@@ -165,14 +178,13 @@ std::vector<std::string> pair_sentences(const Results& results, const Field& fie
   std::vector<std::string> sentences;
   if (!field.full) return sentences;
   for (const Outcome* lora : field.lora) {
-    std::string text = fmt::format("Against {}, {} {} and {}.", field.full->run.label, lora->run.label,
+    std::string text = fmt::format("Against {}, {} {} and {}.", inside(*field.full), inside(*lora),
                                    amount(learned_more(*field.full, *lora), "learned"),
                                    amount(forgot_more(*field.full, *lora), "forgot"));
     const double cost = forgot_when_learned(results, field.full->run.name, lora->learned());
     if (std::isfinite(cost) && lora->learned() > 0) {
-      text += fmt::format(
-          " When {} had learned as much as {} did in the end, it had forgotten {}, against {}.",
-          field.full->run.label, lora->run.label, signed_fixed(cost, 3), signed_fixed(lora->forgot(), 3));
+      text += fmt::format(" When {} had learned that much, it had forgotten {}, against {}.",
+                          inside(*field.full), signed_fixed(cost, 3), signed_fixed(lora->forgot(), 3));
     }
     sentences.push_back(text);
   }
@@ -218,7 +230,7 @@ std::string spectrum_sentence(const Field& field) {
   std::vector<std::string> parts;
   for (const Outcome* outcome : field.all) {
     if (std::isfinite(outcome->rank90))
-      parts.push_back(fmt::format("{} for {}", fixed(outcome->rank90, 0), outcome->run.label));
+      parts.push_back(fmt::format("{} for {}", fixed(outcome->rank90, 0), inside(*outcome)));
   }
   if (parts.empty()) return "";
   return fmt::format(
@@ -245,7 +257,7 @@ std::string headline_of(const Field& field, const std::string& verdict) {
   } else if (any_learned && forgetter == learner) {
     text += fmt::format(" and forgot most ({})", signed_fixed(forgetter->forgot(), 2));
   } else {
-    text += fmt::format(", {} forgot most ({})", forgetter->run.label, signed_fixed(forgetter->forgot(), 2));
+    text += fmt::format(", {} forgot most ({})", inside(*forgetter), signed_fixed(forgetter->forgot(), 2));
   }
   if (!field.full || field.lora.empty()) return text;
   return text + fmt::format(". This {} {}“LoRA learns less and forgets less”", verdict,

@@ -25,13 +25,15 @@ p,ul{margin:0 0 12px}
 .prose{max-width:52em}
 .prose li{margin-bottom:7px}
 .lead{font-size:1.08rem}
-.note,figcaption{color:var(--muted);font-size:.9rem}
+p.note,figcaption{color:var(--muted);font-size:.9rem}
 figcaption{margin-top:6px;max-width:62em}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;margin:26px 0 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:12px;margin:26px 0 0}
 .card{background:var(--panel);border:1px solid var(--grid);border-radius:10px;padding:14px 16px}
 .card b{display:block;font-size:1.55rem;line-height:1.2;font-weight:650;font-variant-numeric:tabular-nums}
 .card b small{font-size:.85rem;font-weight:400;color:var(--muted)}
 .card span{color:var(--muted);font-size:.88rem}
+.measured{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:0 40px;align-items:start}
+.measured figure{margin:0}
 .figures{display:grid;grid-template-columns:1fr 1fr;gap:44px 40px}
 .figures figure{margin:0;min-width:0}
 .figures .full{grid-column:1/-1}
@@ -55,7 +57,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:5px 20px;margin:0 0 14
 dt{color:var(--muted)}
 dd{margin:0;overflow-wrap:anywhere}
 footer{color:var(--muted);font-size:.88rem;padding-top:26px;padding-bottom:44px}
-@media(max-width:960px){.figures{grid-template-columns:1fr}}
+@media(max-width:960px){.figures,.measured{grid-template-columns:minmax(0,1fr);row-gap:34px}}
 @media(max-width:640px){main,header,footer{padding-left:16px;padding-right:16px}header{padding-top:26px}
 svg.wide{display:none}svg.narrow{display:block}.cards{grid-template-columns:1fr 1fr;gap:9px}.card{padding:11px 12px}
 .card b{font-size:1.25rem}h2{margin-top:38px}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}
@@ -79,12 +81,12 @@ std::string cards(const Results& results, const std::vector<Outcome>& outcomes) 
     const auto by_forgot = [](const Outcome* a, const Outcome* b) { return a->forgot() < b->forgot(); };
     const Outcome* learner = *std::max_element(done.begin(), done.end(), by_learned);
     const auto [keeper, forgetter] = std::minmax_element(done.begin(), done.end(), by_forgot);
-    html += card(signed_fixed(-learner->learned(), 3), "nats/token",
+    html += card(signed_fixed(-learner->learned(), 3), "nats",
                  "target loss, largest fall: " + learner->run.label);
-    html += card(signed_fixed((*forgetter)->forgot(), 3), "nats/token",
+    html += card(signed_fixed((*forgetter)->forgot(), 3), "nats",
                  "source loss, largest rise: " + (*forgetter)->run.label);
     if (done.size() > 1) {
-      html += card(signed_fixed((*keeper)->forgot(), 3), "nats/token",
+      html += card(signed_fixed((*keeper)->forgot(), 3), "nats",
                    "source loss, smallest rise: " + (*keeper)->run.label);
     }
   }
@@ -144,12 +146,15 @@ std::string caveats(const Study& study) {
       compact(static_cast<double>(study.model.parameters)));
 }
 
-std::string sentences_html(const Findings& findings) {
-  std::string html = "<h2>What was measured</h2>\n<div class=\"prose\">\n";
+// The sentences and, beside them where there is room, the figure that shows most at once.
+std::string measured_section(const Findings& findings, const Figure* beside) {
+  std::string html = "<h2>What was measured</h2>\n<div class=\"measured\">\n<div class=\"prose\">\n";
   html += fmt::format("<p class=\"lead\">{}</p>\n<ul>\n", escape(findings.sentences.front()));
   for (size_t i = 1; i < findings.sentences.size(); ++i)
     html += "<li>" + escape(findings.sentences[i]) + "</li>\n";
-  return html + "</ul>\n</div>\n";
+  html += "</ul>\n</div>\n";
+  if (beside) html += figure_html(*beside);
+  return html + "</div>\n";
 }
 
 std::string head(const Study& study) {
@@ -172,9 +177,14 @@ std::string report_page(const Results& results, const std::vector<Outcome>& outc
   std::string html = head(study) + "<body>\n<header>\n";
   html += fmt::format("<p class=\"kicker\">{}: from {} to {}</p>\n<h1>{}.</h1>\n", escape(study.name),
                       escape(study.source.name), escape(study.target.name), escape(findings.headline));
-  html += cards(results, outcomes) + "</header>\n<main>\n" + sentences_html(findings);
+  html += cards(results, outcomes) + "</header>\n<main>\n";
+  const auto plane =
+      std::find_if(figures.begin(), figures.end(), [](const Figure& f) { return f.name == "plane"; });
+  html += measured_section(findings, plane == figures.end() ? nullptr : &*plane);
   html += "<h2>Figures</h2>\n<div class=\"figures\">\n";
-  for (const Figure& figure : figures) html += figure_html(figure);
+  for (const Figure& figure : figures) {
+    if (figure.name != "plane") html += figure_html(figure);
+  }
   html += "</div>\n";
   if (results.spectra.empty()) html += "<p class=\"note\">No singular values were recorded.</p>\n";
   html += "<h2>The runs</h2>\n" + runs_table(outcomes);

@@ -50,15 +50,21 @@ double overlap(const Box& a, const Box& b) {
 
 Box place_beside(Place point, double width, double height, const std::vector<Box>& obstacles,
                  const Box& bounds) {
-  constexpr double gap = 9;
-  const Place corners[] = {{point.x + gap, point.y - height / 2},
-                           {point.x - gap - width, point.y - height / 2},
-                           {point.x - width / 2, point.y - gap - height},
-                           {point.x - width / 2, point.y + gap},
-                           {point.x + gap * 0.7, point.y - gap - height / 2},
-                           {point.x + gap * 0.7, point.y + gap / 2},
-                           {point.x - gap - width, point.y - gap - height / 2},
-                           {point.x - gap - width, point.y + gap / 2}};
+  std::vector<Place> corners;
+  for (const double gap : {10.0, 16.0, 26.0}) {
+    const double left = point.x - gap - width, right = point.x + gap, middle = point.x - width / 2;
+    const double above = point.y - gap - height, below = point.y + gap, level = point.y - height / 2;
+    for (const Place corner : {Place{right, level},
+                               {left, level},
+                               {middle, above},
+                               {middle, below},
+                               {right, above + gap / 2},
+                               {right, below - gap / 2},
+                               {left, above + gap / 2},
+                               {left, below - gap / 2}}) {
+      corners.push_back(corner);
+    }
+  }
   Box best;
   double least = std::numeric_limits<double>::infinity();
   for (const Place& corner : corners) {

@@ -111,7 +111,7 @@ void Frame::draw(Svg& svg, const Guide& guide) const {
   if (!std::isfinite(guide.y) || guide.y < y_.range.low || guide.y > y_.range.high) return;
   const double at = y(guide.y);
   svg.line({box_.left, at}, {box_.right, at}, guide.css_class);
-  const bool room_above = at - box_.top > line_height;
+  const bool room_above = at > line_height + 2;
   svg.text({box_.right - 4, room_above ? at - 6 : at + 14}, Anchor::end, "note", guide.words);
 }
 
@@ -159,7 +159,7 @@ Drawing line_figure(Canvas canvas, const Axis& x, const Axis& y, const std::vect
   for (const Series& one : series) {
     if (one.label_at_end) label_room = std::max(label_room, 28 + text_width(one.look.label, font_size));
   }
-  const Box box{widest_tick(y) + 34, 12, canvas.width - label_room, canvas.height - 46};
+  const Box box{widest_tick(y) + 34, 18, canvas.width - label_room, canvas.height - 46};
   const Frame frame(box, x, y);
   Svg svg;
   frame.draw(svg);

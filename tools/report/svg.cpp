@@ -121,7 +121,7 @@ std::string inline_svg(const Drawing& drawing, const std::string& css_class, con
 double text_width(const std::string& utf8, double size) {
   int characters = 0;
   for (const char c : utf8) characters += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  return 0.58 * size * characters;
+  return 0.55 * size * characters;
 }
 
 }  // namespace lethe::report

@@ -26,10 +26,8 @@ std::string superscript(int exponent) {
   return text;
 }
 
-std::string log_label(int multiple, int exponent) {
-  if (exponent >= -2 && exponent <= 4) {
-    return fixed(multiple * std::pow(10.0, exponent), std::max(0, -exponent));
-  }
+std::string log_label(int multiple, int exponent, bool as_power) {
+  if (!as_power) return fixed(multiple * std::pow(10.0, exponent), std::max(0, -exponent));
   const std::string power = "10" + superscript(exponent);
   return multiple == 1 ? power : fmt::format("{}·{}", multiple, power);
 }
@@ -38,12 +36,13 @@ std::vector<Tick> log_ticks_of(Range range, const std::vector<int>& multiples, i
   std::vector<Tick> ticks;
   const int first = static_cast<int>(std::floor(std::log10(range.low)));
   const int last = static_cast<int>(std::ceil(std::log10(range.high)));
+  const bool as_powers = range.low < 1e-3 || range.high >= 1e6;  // all labels of an axis alike
   for (int exponent = first; exponent <= last; ++exponent) {
     if (exponent % every != 0) continue;
     for (const int multiple : multiples) {
       const double value = multiple * std::pow(10.0, exponent);
       if (value >= range.low * (1 - 1e-9) && value <= range.high * (1 + 1e-9)) {
-        ticks.push_back({value, log_label(multiple, exponent)});
+        ticks.push_back({value, log_label(multiple, exponent, as_powers)});
       }
     }
   }
@@ -81,7 +80,7 @@ std::vector<Tick> linear_ticks(Range range, int max_count) {
   double step = nice_step((range.high - range.low) / std::max(1, max_count));
   const auto first_of = [&] { return std::ceil(range.low / step - 1e-9); };
   const auto last_of = [&] { return std::floor(range.high / step + 1e-9); };
-  while (last_of() - first_of() + 1 > max_count && max_count > 1) step = nice_step(step * 1.5);
+  while (last_of() - first_of() + 1 > std::max(1, max_count)) step = nice_step(step * 1.5);
   const int decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
   std::vector<Tick> ticks;
   for (double index = first_of(); index <= last_of(); ++index) {

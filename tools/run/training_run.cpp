@@ -11,7 +11,6 @@
 #include "engine/log.h"
 #include "engine/step_inputs.h"
 #include "model/weights/save.h"
-#include "tools/run/schedule_of.h"
 
 namespace lethe {
 namespace {
@@ -21,6 +20,37 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string checkpoint_folder(const TrainOptions& options) { return options.output + "/checkpoints"; }
+
+OptimizerOptions optimizer_of(const TrainOptions& o) {
+  return {.name = o.optimizer.name,
+          .learning_rate = o.optimizer.learning_rate,
+          .beta1 = o.optimizer.beta1,
+          .beta2 = o.optimizer.beta2,
+          .epsilon = o.optimizer.epsilon,
+          .weight_decay = o.optimizer.weight_decay,
+          .max_gradient_norm = o.train.max_gradient_norm};
+}
+
+ScheduleOptions schedule_options_of(const TrainOptions& o) {
+  return {.name = o.schedule.name,
+          .warmup = o.schedule.warmup,
+          .alpha_f = o.schedule.alpha_f,
+          .scale = o.schedule.scale,
+          .cooldown = o.schedule.cooldown,
+          .alpha_f_decay = o.schedule.alpha_f_decay,
+          .alpha_f_cooldown = o.schedule.alpha_f_cooldown};
+}
+
+// How many steps the configured duration makes with this data.
+RunLength run_length_of(const TrainOptions& o, const RunData& data) {
+  const auto rows = static_cast<double>(data.rows_per_epoch());
+  RunLength length;
+  length.steps_per_epoch = rows / static_cast<double>(o.train.batch_size);
+  length.tokens_per_step = static_cast<double>(data.tokens_per_epoch()) / rows * static_cast<double>(o.train.batch_size);
+  length.total_steps = steps_of(o.train.duration, length, "train.duration");
+  if (length.total_steps < 1) throw ConfigError("train.duration", text_of(o.train.duration) + " is less than one step");
+  return length;
+}
 
 }  // namespace
 
@@ -49,13 +79,15 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
     throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}", options.data.tokenizer,
                                 data.tokenizer->vocab_size(), model.config.vocab_size));
   }
-  PreparedRun made{.options = options, .model = std::move(model), .data = std::move(data)};
-  made.spec = program_spec_of(options, made.model.config);
-  made.micro_batches = options.train.batch_size / options.train.micro_batch_size;
-  const RunLength length = run_length_of(options, made.data);
-  made.steps = length.steps;
-  made.schedule = schedule_of(options, length);
-  return made;
+  const RunLength length = run_length_of(options, data);
+  const ProgramSpec spec = program_spec_of(options, model.config);
+  return {.options = options,
+          .model = std::move(model),
+          .data = std::move(data),
+          .spec = spec,
+          .schedule = Schedule(schedule_options_of(options), length),
+          .steps = length.total_steps,
+          .micro_batches = options.train.batch_size / options.train.micro_batch_size};
 }
 
 TrainingRun::TrainingRun(PreparedRun prepared)
@@ -68,7 +100,7 @@ TrainingRun::TrainingRun(PreparedRun prepared)
                                        make_cpu_backend({.threads = static_cast<int>(o.threads)}), budget);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
-  initialise_optimizer(*session_);
+  initialise_masters(*session_);
   session_->set<int64_t>(step::seed, {o.train.seed});
 }
 
@@ -96,10 +128,10 @@ StepRecord TrainingRun::run_step() {
   record.data_seconds = seconds_since(start);
 
   start = Clock::now();
-  record.learning_rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
+  const std::vector<double> rates = learning_rates(*prepared_.spec.optimizer, programs_.groups, prepared_.schedule, step_);
+  record.learning_rate = o.optimizer.learning_rate * prepared_.schedule.multiplier(step_);
   Trainer trainer(*session_, *programs_.step);
-  const int64_t groups = elements_of(session_->state()[session_->state().require(step::learning_rate)].shape);
-  record.result = trainer.step(micro_batches, step_ + 1, std::vector<double>(static_cast<size_t>(groups), record.learning_rate));
+  record.result = trainer.step(micro_batches, step_ + 1, rates);
   record.compute_seconds = seconds_since(start);
 
   loader_.seek(loader_.position() + static_cast<uint64_t>(o.train.batch_size));

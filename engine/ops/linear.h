@@ -1,0 +1,12 @@
+// y = x W^T.
+#pragma once
+
+#include "engine/tape.h"
+
+namespace lethe::ops {
+
+// x: [rows, in]; weight: [out, in], of x's dtype or, where x is float32 or bfloat16, of either. Returns
+// [rows, out] of x's dtype. Throws ShapeError naming both when they do not fit.
+Var linear(Tape& tape, Var x, Var weight, const std::string& name = "linear");
+
+}  // namespace lethe::ops

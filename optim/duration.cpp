@@ -77,7 +77,7 @@ int64_t steps_of(const Duration& duration, const RunLength& run, const std::stri
       steps = duration.count / known(run.tokens_per_step, "the tokens of a step");
       break;
     case Duration::Unit::run:
-      steps = duration.count * known(static_cast<double>(run.total_steps), "the length of the run");
+      steps = duration.count * known(static_cast<double>(run.steps), "the length of the run");
       break;
   }
   if (!(steps < 0x1p53)) throw ConfigError(key, text_of(duration) + " is longer than can be counted");

@@ -23,7 +23,7 @@ std::string text_of(const Duration& duration);  // "1000 steps"
 
 // What turns durations into steps. 0 or less: not known, and a duration that needs it is refused.
 struct RunLength {
-  int64_t total_steps = 0;
+  int64_t steps = 0;
   double steps_per_epoch = 0;
   double tokens_per_step = 0;
 };

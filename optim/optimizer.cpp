@@ -36,14 +36,13 @@ struct Parameter {
 std::vector<Parameter> ordered(const State& state, const std::vector<ParameterGroup>& groups) {
   std::vector<Parameter> found;
   for (const int32_t index : state.trainable()) {
-    Parameter p{index, state.find_gradient(index), -1};
+    Parameter p{index, state.find_gradient(index), 0};
     if (p.gradient < 0) throw ShapeError(state[index].name, "is trained but has no gradient");
     for (size_t g = 0; g < groups.size(); ++g) {
       for (const int32_t member : groups[g].parameters) {
         if (member == index) p.group = static_cast<int32_t>(g);
       }
     }
-    if (p.group < 0) throw ShapeError(state[index].name, "is trained but belongs to no parameter group");
     found.push_back(p);
   }
   if (found.empty()) throw ConfigError("optimizer", "nothing is trained");
@@ -116,9 +115,9 @@ void copy_exactly(Session& session, const std::string& from, const std::string& 
 
 }  // namespace
 
-void append_update(Tape& tape, const OptimizerOptions& options, const std::vector<ParameterGroup>& groups,
-                   const Precision& precision) {
+void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision) {
   check(options);
+  const std::vector<ParameterGroup> groups = parameter_groups(tape.state(), options.grouping);
   const std::vector<Parameter> parameters = ordered(tape.state(), groups);
   const Phase phase = tape.phase();
   tape.set_phase(Phase::update);
@@ -135,16 +134,16 @@ void append_update(Tape& tape, const OptimizerOptions& options, const std::vecto
   tape.set_phase(phase);
 }
 
-std::vector<double> learning_rates(const OptimizerOptions& options, const std::vector<ParameterGroup>& groups,
-                                   const Schedule& schedule, int64_t completed) {
+std::vector<double> learning_rates(const State& state, const OptimizerOptions& options,
+                                   const ScheduleSpec& schedule, int64_t completed) {
   std::vector<double> rates;
-  for (const ParameterGroup& g : groups) {
-    rates.push_back(options.learning_rate * g.learning_rate_multiplier * schedule.multiplier(completed));
+  for (const ParameterGroup& g : parameter_groups(state, options.grouping)) {
+    rates.push_back(options.learning_rate * g.learning_rate_multiplier * multiplier(schedule, completed));
   }
   return rates;
 }
 
-void initialise_masters(Session& session) {
+void initialise_optimizer(Session& session) {
   const std::string prefix = kMaster;
   for (int32_t i = 0; i < session.state().size(); ++i) {
     const PersistentInfo& master = session.state()[i];

@@ -31,27 +31,20 @@ struct ScheduleOptions {
 //                 then a(t_0) + (f_c - a(t_0)) min(1, (t - t_0) / t_c)      (LLM Foundry)
 // f = 1, f_c = 0 is the trapezoid of Biderman et al., "LoRA Learns Less and Forgets Less" (2024), elsewhere
 // called warm-up, stable, decay.
-class Schedule {
- public:
-  // Throws ConfigError naming the option ("schedule.warmup") for an unknown name, multipliers outside [0, 1],
-  // a cooldown that ends above the decay's limit or belongs to another schedule, times that exceed the run.
-  Schedule(const ScheduleOptions& options, const RunLength& run);
-
-  // The factor on the peak learning rate after `completed` steps, in [0, 1].
-  double multiplier(int64_t completed) const;
-
-  int64_t warmup_steps() const { return warmup_; }
-  int64_t total_steps() const { return total_; }
-
- private:
+struct ScheduleSpec {
   enum class Shape : uint8_t { constant, linear, cosine, inverse_sqrt };
-
-  double decayed(double t) const;
-  void check(const ScheduleOptions& options) const;
-
-  Shape shape_ = Shape::constant;
-  int64_t total_ = 0, warmup_ = 0, cooldown_ = 0, scale_ = 0;
-  double alpha_f_ = 0, alpha_f_decay_ = 0, alpha_f_cooldown_ = 0;
+  Shape shape = Shape::constant;
+  int64_t steps = 0;  // of the run: T
+  int64_t warmup = 0, cooldown = 0, scale = 0;
+  double alpha_f = 0, alpha_f_decay = 0, alpha_f_cooldown = 0;
 };
+
+// The options in steps. Throws ConfigError naming the option ("schedule.warmup") for an unknown name,
+// multipliers outside [0, 1], a cooldown that ends above the decay's limit or belongs to another schedule,
+// times that exceed the run.
+ScheduleSpec schedule_spec(const ScheduleOptions& options, const RunLength& run);
+
+// The factor on the peak learning rate after `completed` steps, in [0, 1].
+double multiplier(const ScheduleSpec& schedule, int64_t completed);
 
 }  // namespace lethe

@@ -1,6 +1,7 @@
 #include "kernels/dropout.h"
 
 #include <array>
+#include <cmath>
 
 #include "kernels/cpu/elements.h"
 #include "kernels/philox.h"

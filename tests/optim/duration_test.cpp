@@ -41,13 +41,13 @@ TEST(Duration, RefusesWhatIsNone) {
 }
 
 TEST(Duration, BecomesSteps) {
-  const RunLength run{.total_steps = 25431, .steps_per_epoch = 193, .tokens_per_step = 786432};
+  const RunLength run{.steps = 25431, .steps_per_epoch = 193, .tokens_per_step = 786432};
   EXPECT_EQ(steps_of(parsed("1000ba"), run, "k"), 1000);
   EXPECT_EQ(steps_of(parsed("2ep"), run, "k"), 386);
   EXPECT_EQ(steps_of(parsed("0.1dur"), run, "k"), 2543);           // rounded down
   EXPECT_EQ(steps_of(parsed("20000000000tok"), run, "k"), 25432);  // 25431.3: the step that completes them
   EXPECT_EQ(steps_of(parsed("0.3ep"), {.steps_per_epoch = 10}, "k"), 3);
-  EXPECT_EQ(steps_of(parsed("0.3dur"), {.total_steps = 10}, "k"), 3);
+  EXPECT_EQ(steps_of(parsed("0.3dur"), {.steps = 10}, "k"), 3);
 }
 
 TEST(Duration, NamesTheKeyWhenItsUnitIsNotKnown) {

@@ -14,8 +14,7 @@ namespace {
 
 // A program of the update alone: a weight [5, 7], its LoRA-like neighbour [3] and gradients the test sets.
 struct Update {
-  Update(const OptimizerOptions& options, const Precision& precision, int threads = 2,
-         const GroupingOptions& grouping = {}) {
+  Update(const OptimizerOptions& options, const Precision& precision, int threads = 2) {
     auto state = std::make_unique<State>();
     state->declare({.name = step::index, .dtype = DType::i64, .shape = {1}, .kind = Kind::step_value});
     const auto parameter = [&](const std::string& name, Shape shape, int64_t pitch) {
@@ -29,10 +28,10 @@ struct Update {
     parameter("weight", {5, 7}, 9);
     state->declare({.name = "frozen", .dtype = precision.weights, .shape = {2, 2}});
     parameter("gain", {3}, 0);
-    groups = parameter_groups(*state, grouping);
+    groups = parameter_groups(*state);
     std::vector<std::unique_ptr<Tape>> tapes;
     tapes.push_back(std::make_unique<Tape>(*state, "update"));
-    append_update(*tapes[0], options, groups, precision);
+    append_update(*tapes[0], options, precision);
     session =
         std::make_unique<Session>(std::move(state), std::move(tapes), make_cpu_backend({.threads = threads}));
   }
@@ -96,16 +95,16 @@ TEST(ParameterGroups, DecayMatricesAndNotVectors) {
   EXPECT_EQ(groups[1].parameters, (std::vector<int32_t>{3}));
   EXPECT_TRUE(groups[0].decayed);
   EXPECT_FALSE(groups[1].decayed);
-  groups = parameter_groups(state, {.decay_vectors = true,
-                                    .not_decayed = {"embed_tokens"},
-                                    .learning_rate_multipliers = {{"lora_B", 16}}});
+  const GroupingOptions grouping{
+      .decay_vectors = true, .not_decayed = {"embed_tokens"}, .learning_rate_multipliers = {{"lora_B", 16}}};
+  groups = parameter_groups(state, grouping);
   ASSERT_EQ(groups.size(), 3u);
   EXPECT_EQ(groups[0].parameters, (std::vector<int32_t>{0}));
   EXPECT_FALSE(groups[0].decayed);
   EXPECT_EQ(groups[1].parameters, (std::vector<int32_t>{1, 3}));
   EXPECT_EQ(groups[2].learning_rate_multiplier, 16);
-  const auto rates = learning_rates({.learning_rate = 0.5}, groups,
-                                    Schedule({.name = "linear", .warmup = {2}}, {.total_steps = 4}), 1);
+  const ScheduleSpec schedule = schedule_spec({.name = "linear", .warmup = {2}}, {.steps = 4});
+  const auto rates = learning_rates(state, {.learning_rate = 0.5, .grouping = grouping}, schedule, 1);
   EXPECT_EQ(rates, (std::vector<double>{0.25, 0.25, 4.0}));
 }
 
@@ -154,7 +153,7 @@ TEST(AppendUpdate, FollowsAPlainLoop) {
 TEST(AppendUpdate, KeepsMastersWhereWeightsAreNarrow) {
   const Update update({.learning_rate = 1e-4, .max_gradient_norm = 0}, Precision::bf16());
   update.set("", std::vector<double>(38, 1.0));
-  initialise_masters(*update.session);
+  initialise_optimizer(*update.session);
   EXPECT_EQ(update.values("master/"), std::vector<double>(38, 1.0));
   // Steps of 1e-4 leave a bf16 of 1 alone until they add up to half of 2^-8.
   for (int64_t t = 1; t <= 19; ++t) {
@@ -210,10 +209,9 @@ TEST(AppendUpdate, NamesWhatItRefuses) {
   State state;
   state.declare({.name = step::index, .dtype = DType::i64, .shape = {1}, .kind = Kind::step_value});
   Tape tape(state, "update");
-  EXPECT_THROW(append_update(tape, {}, {}, Precision::f32()), ConfigError) << "nothing is trained";
+  EXPECT_THROW(append_update(tape, {}, Precision::f32()), ConfigError) << "nothing is trained";
   state.declare({.name = "weight", .shape = {2, 2}, .trainable = true});
-  EXPECT_THROW(append_update(tape, {}, parameter_groups(state), Precision::f32()), ShapeError)
-      << "no gradient";
+  EXPECT_THROW(append_update(tape, {}, Precision::f32()), ShapeError) << "no gradient";
 }
 
 }  // namespace

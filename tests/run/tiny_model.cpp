@@ -63,7 +63,7 @@ TinyRun::TinyRun(const ProgramSpec& spec, int threads, bool keep_logits)
   fill_rope_table(*session, spec.config);
   initialise_weights(*session, spec.config, 1);
   if (spec.lora) initialise_lora(*session, 1);
-  if (spec.optimizer) initialise_masters(*session);
+  if (spec.optimizer) initialise_optimizer(*session);
   session->set<int64_t>(step::seed, {17});
   session->set<int64_t>(step::index, {1});
 }

@@ -52,12 +52,12 @@ std::string describe_request(const PreparedRun& run) {
   for (const Domain& d : run.data.domains) {
     text += fmt::format("measure {}: {} sequences, {} supervised tokens\n", d.name, d.rows->counts().rows, d.rows->counts().supervised);
   }
-  const auto lr = [&](int64_t step) { return o.optimizer.learning_rate * run.schedule.multiplier(step); };
+  const auto lr = [&](int64_t step) { return o.optimizer.learning_rate * multiplier(run.schedule, step); };
   text += fmt::format("steps   {} of {} sequences ({} micro-batches of {}), {:.2f} epochs\n", run.steps, o.train.batch_size,
                       run.micro_batches, o.train.micro_batch_size,
                       static_cast<double>(run.steps * o.train.batch_size) / static_cast<double>(run.data.rows_per_epoch()));
   text += fmt::format("rate    {}: {}, warm-up ends after step {}, last rate {:.4g}\n", o.optimizer.name, o.schedule.name,
-                      run.schedule.warmup_steps(), lr(run.steps - 1));
+                      run.schedule.warmup, lr(run.steps - 1));
   text += fmt::format("numbers precision {}, recompute {}, threads {}", o.precision, o.train.recompute, o.threads);
   return text;
 }

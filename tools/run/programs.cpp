@@ -51,8 +51,7 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
     if (spec.optimizer) {
       step.update = made.tapes.size();
       made.tapes.push_back(std::make_unique<Tape>(state, "update"));
-      made.groups = parameter_groups(state);
-      append_update(*made.tapes.back(), *spec.optimizer, made.groups, spec.precision);
+      append_update(*made.tapes.back(), *spec.optimizer, spec.precision);
     }
     made.step = step;
   }

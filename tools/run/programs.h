@@ -30,7 +30,6 @@ struct Programs {
   std::vector<std::unique_ptr<Tape>> tapes;
   std::optional<Transformer> model;
   std::optional<StepPrograms> step;  // `update` only with an optimizer
-  std::vector<ParameterGroup> groups;
   size_t evaluate = 0;  // forward alone: per-token losses, and the number of right guesses
   Var losses;           // of `evaluate`: [rows * tokens] in the compute dtype, 0 where a label is ignored
   Var logits;           // of `evaluate`: kept only if record_programs was asked to

@@ -47,8 +47,8 @@ RunLength run_length_of(const TrainOptions& o, const RunData& data) {
   RunLength length;
   length.steps_per_epoch = rows / static_cast<double>(o.train.batch_size);
   length.tokens_per_step = static_cast<double>(data.tokens_per_epoch()) / rows * static_cast<double>(o.train.batch_size);
-  length.total_steps = steps_of(o.train.duration, length, "train.duration");
-  if (length.total_steps < 1) throw ConfigError("train.duration", text_of(o.train.duration) + " is less than one step");
+  length.steps = steps_of(o.train.duration, length, "train.duration");
+  if (length.steps < 1) throw ConfigError("train.duration", text_of(o.train.duration) + " is less than one step");
   return length;
 }
 
@@ -85,8 +85,8 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
           .model = std::move(model),
           .data = std::move(data),
           .spec = spec,
-          .schedule = Schedule(schedule_options_of(options), length),
-          .steps = length.total_steps,
+          .schedule = schedule_spec(schedule_options_of(options), length),
+          .steps = length.steps,
           .micro_batches = options.train.batch_size / options.train.micro_batch_size};
 }
 
@@ -100,7 +100,7 @@ TrainingRun::TrainingRun(PreparedRun prepared)
                                        make_cpu_backend({.threads = static_cast<int>(o.threads)}), budget);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
-  initialise_masters(*session_);
+  initialise_optimizer(*session_);
   session_->set<int64_t>(step::seed, {o.train.seed});
 }
 
@@ -128,8 +128,8 @@ StepRecord TrainingRun::run_step() {
   record.data_seconds = seconds_since(start);
 
   start = Clock::now();
-  const std::vector<double> rates = learning_rates(*prepared_.spec.optimizer, programs_.groups, prepared_.schedule, step_);
-  record.learning_rate = o.optimizer.learning_rate * prepared_.schedule.multiplier(step_);
+  const std::vector<double> rates = learning_rates(session_->state(), *prepared_.spec.optimizer, prepared_.schedule, step_);
+  record.learning_rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
   Trainer trainer(*session_, *programs_.step);
   record.result = trainer.step(micro_batches, step_ + 1, rates);
   record.compute_seconds = seconds_since(start);

@@ -45,7 +45,7 @@ struct PreparedRun {
   ModelSource model;
   RunData data;
   ProgramSpec spec;
-  Schedule schedule;
+  ScheduleSpec schedule;
   int64_t steps = 0;
   int64_t micro_batches = 1;  // per step
 };

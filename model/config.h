@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "model/rope_scaling.h"
+#include "kernels/rope_scaling.h"
 
 namespace lethe {
 

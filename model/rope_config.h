@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "model/rope_scaling.h"
+#include "kernels/rope_scaling.h"
 
 namespace lethe {
 

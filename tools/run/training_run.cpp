@@ -24,25 +24,33 @@ std::string checkpoint_folder(const TrainOptions& options) { return options.outp
 
 }  // namespace
 
+ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
+  return {.config = config,
+          .lora = lora_of(options),
+          .precision = precision_of(options.precision),
+          .recompute = recompute_from(options.train.recompute),
+          .rows = options.train.micro_batch_size,
+          .tokens = options.data.sequence_length,
+          .accumulate = options.train.batch_size > options.train.micro_batch_size,
+          .optimizer = optimizer_of(options)};
+}
+
 PreparedRun prepare_run(const TrainOptions& options) {
-  PreparedRun made{.options = options, .model = open_model(options.model), .data = prepare_data(options)};
-  const LlamaConfig& config = made.model.config;
-  if (made.data.tokenizer->vocab_size() > config.vocab_size) {
-    throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}", options.data.tokenizer,
-                                made.data.tokenizer->vocab_size(), config.vocab_size));
-  }
-  if (options.data.sequence_length > config.max_position_embeddings) {
+  ModelSource model = open_model(options.model);
+  if (options.data.sequence_length > model.config.max_position_embeddings) {
     throw ConfigError("data.sequence_length", fmt::format("{} is beyond the model's max_position_embeddings of {}",
-                                                          options.data.sequence_length, config.max_position_embeddings));
+                                                          options.data.sequence_length, model.config.max_position_embeddings));
   }
-  made.spec = {.config = config,
-               .lora = lora_of(options),
-               .precision = precision_of(options.precision),
-               .recompute = recompute_from(options.train.recompute),
-               .rows = options.train.micro_batch_size,
-               .tokens = options.data.sequence_length,
-               .accumulate = options.train.batch_size > options.train.micro_batch_size,
-               .optimizer = optimizer_of(options)};
+  return prepare_run(options, std::move(model), prepare_data(options));
+}
+
+PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data) {
+  if (data.tokenizer->vocab_size() > model.config.vocab_size) {
+    throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}", options.data.tokenizer,
+                                data.tokenizer->vocab_size(), model.config.vocab_size));
+  }
+  PreparedRun made{.options = options, .model = std::move(model), .data = std::move(data)};
+  made.spec = program_spec_of(options, made.model.config);
   made.micro_batches = options.train.batch_size / options.train.micro_batch_size;
   const RunLength length = run_length_of(options, made.data);
   made.steps = length.steps;
@@ -175,7 +183,7 @@ int64_t TrainingRun::resume() {
 
 std::string TrainingRun::export_model(const std::string& folder) const {
   if (prepared_.spec.lora) {
-    save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.path);
+    save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
   }

@@ -3,6 +3,14 @@
 
 namespace lethe {
 
+// How the frequencies f_j are rescaled, with L = original_max_position_embeddings and w_j = 2 pi / f_j the
+// wavelength in tokens:
+//   linear   f / factor (Chen et al., "Extending Context Window of LLMs via Positional Interpolation", 2023).
+//   llama3   f where w < L / high_freq_factor; f / factor where w > L / low_freq_factor; between them the
+//            mean of both weighted by s = (L / w - low) / (high - low) for f (Llama 3.1's configuration).
+//   yarn     f / factor where ramp = 1, f where ramp = 0, mixed between; the ramp over j rises from the index
+//            that turns beta_fast times within L to the one that turns beta_slow times; cos and sin are
+//            multiplied by an attention factor (Peng et al., "YaRN", 2023).
 // Fields under their Hugging Face names; those a type does not have keep their defaults.
 struct RopeScaling {
   enum class Type { none, linear, llama3, yarn };

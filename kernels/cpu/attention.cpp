@@ -1,0 +1,131 @@
+#include "kernels/attention.h"
+
+#include <omp.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/attention_blocks.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vector_exp.h"
+
+namespace lethe::kernels::cpu {
+namespace {
+
+// One thread's scratch: scores, the output before it is divided, its running maximum and sum, and widened
+// blocks of q, k and v.
+template <class T>
+struct ForwardScratch {
+  using C = compute_t<T>;
+  C *scores, *sum_pv, *most, *sum, *q, *k, *v;
+  int64_t elements = 0;
+
+  ForwardScratch(C* start, int64_t head_dim) {
+    const auto take = [&](int64_t count) {
+      C* const taken = start ? start + elements : nullptr;
+      elements += count;
+      return taken;
+    };
+    const int64_t narrow = is_narrow<T> ? head_dim : 0;
+    scores = take(kQueryBlock * kKeyBlock);
+    sum_pv = take(kQueryBlock * head_dim);
+    most = take(kQueryBlock);
+    sum = take(kQueryBlock);
+    q = take(kQueryBlock * narrow);
+    k = take(kKeyBlock * narrow);
+    v = take(kKeyBlock * narrow);
+  }
+};
+
+// Turns one query's scores for `keys` keys, of which [from, to) are visible, into exp(score - maximum),
+// updating the running maximum and sum; returns what the output so far must be multiplied by.
+template <class C>
+C running_softmax(C* scores, int64_t keys, int64_t from, int64_t to, C& most, C& sum) {
+  std::fill(scores, scores + from, C(0));
+  std::fill(scores + std::max(from, to), scores + keys, C(0));
+  if (from >= to) return 1;
+  C block_most = most;
+#pragma omp simd reduction(max : block_most)
+  for (int64_t j = from; j < to; ++j) block_most = scores[j] > block_most ? scores[j] : block_most;
+  C block_sum = 0;
+#pragma omp simd reduction(+ : block_sum)
+  for (int64_t j = from; j < to; ++j) {
+    scores[j] = vector_exp(scores[j] - block_most);
+    block_sum += scores[j];
+  }
+  const C shrink = sum == 0 ? C(0) : std::exp(most - block_most);
+  sum = sum * shrink + block_sum;
+  most = block_most;
+  return shrink;
+}
+
+// The queries [begin, end) of one row of the batch and one head.
+template <class T>
+void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
+            const int32_t* document_start, Rows<T> out, compute_t<T>* lse, const ForwardScratch<T>& s,
+            int64_t b, int64_t h, int64_t begin, int64_t end) {
+  using C = compute_t<T>;
+  const int64_t d = shape.head_dim, row = b * shape.tokens, queries = end - begin;
+  const int64_t column = h * d, kv_column = h / (shape.heads / shape.kv_heads) * d;
+  std::fill_n(s.sum_pv, queries * d, C(0));
+  std::fill_n(s.most, queries, -std::numeric_limits<C>::infinity());
+  std::fill_n(s.sum, queries, C(0));
+  const auto q_block = widened(q, row + begin, column, queries, d, s.q);
+  const int32_t* starts = document_start + row;
+  for (int64_t k0 = first_key_of_block(shape, starts, begin, end); k0 < end; k0 += kKeyBlock) {
+    const int64_t keys = std::min(kKeyBlock, end - k0);
+    const auto k_block = widened(k, row + k0, kv_column, keys, d, s.k);
+    const auto v_block = widened(v, row + k0, kv_column, keys, d, s.v);
+    gemm(Transpose::no, Transpose::yes, queries, keys, d, scale, q_block.data, q_block.pitch, k_block.data,
+         k_block.pitch, 0, s.scores, keys);
+    for (int64_t i = 0; i < queries; ++i) {
+      const int64_t from = std::clamp<int64_t>(first_key(shape, starts, begin + i) - k0, 0, keys);
+      const int64_t to = std::clamp<int64_t>(begin + i + 1 - k0, 0, keys);
+      const C shrink = running_softmax(s.scores + i * keys, keys, from, to, s.most[i], s.sum[i]);
+      if (shrink != 1) {
+        for (int64_t c = 0; c < d; ++c) s.sum_pv[i * d + c] *= shrink;
+      }
+    }
+    gemm(Transpose::no, Transpose::no, queries, d, keys, 1, s.scores, keys, v_block.data, v_block.pitch, 1,
+         s.sum_pv, d);
+  }
+  for (int64_t i = 0; i < queries; ++i) {
+    const C inverse = s.sum[i] == 0 ? C(0) : 1 / s.sum[i];
+    T* to = out.row(row + begin + i) + column;
+    for (int64_t c = 0; c < d; ++c) to[c] = static_cast<T>(s.sum_pv[i * d + c] * inverse);
+    lse[(b * shape.heads + h) * shape.tokens + begin + i] = s.most[i] + std::log(s.sum[i]);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace) {
+  const int64_t blocks = (shape.tokens + kQueryBlock - 1) / kQueryBlock;
+  const int64_t per_thread = ForwardScratch<T>(nullptr, shape.head_dim).elements;
+  parallel_pieces(shape.batch * shape.heads * blocks, 1, [&](int64_t piece, int64_t) {
+    const int64_t begin = piece % blocks * kQueryBlock, head = piece / blocks;
+    const ForwardScratch<T> scratch(static_cast<compute_t<T>*>(workspace) + omp_get_thread_num() * per_thread,
+                                    shape.head_dim);
+    attend(shape, scale, q, k, v, document_start, out, lse, scratch, head / shape.heads, head % shape.heads,
+           begin, std::min(shape.tokens, begin + kQueryBlock));
+  });
+}
+
+template <class T>
+int64_t attention_workspace_bytes(const AttentionShape& shape, int threads) {
+  return threads * ForwardScratch<T>(nullptr, shape.head_dim).elements *
+         static_cast<int64_t>(sizeof(compute_t<T>));
+}
+
+#define LETHE_ATTENTION(T)                                                                               \
+  template void attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>, Rows<const T>, \
+                             const int32_t*, Rows<T>, compute_t<T>*, void*);                             \
+  template int64_t attention_workspace_bytes<T>(const AttentionShape&, int);
+LETHE_ATTENTION(double)
+LETHE_ATTENTION(float)
+LETHE_ATTENTION(bf16)
+#undef LETHE_ATTENTION
+
+}  // namespace lethe::kernels::cpu

@@ -1,0 +1,29 @@
+// What attention's forward and backward passes share: the blocks, and which keys a query sees.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/cpu/gemm.h"
+
+namespace lethe::kernels::cpu {
+
+constexpr int64_t kQueryBlock = 64;
+constexpr int64_t kKeyBlock = 128;
+
+// The first key that query i of a row sees; i + 1 if it sees none.
+inline int64_t first_key(const AttentionShape& shape, const int32_t* row_document_start, int64_t i) {
+  const int64_t in_document = std::clamp<int64_t>(row_document_start[i], 0, i + 1);
+  return shape.window > 0 ? std::max(in_document, i - shape.window + 1) : in_document;
+}
+
+// The first key that any of the queries [begin, end) sees.
+inline int64_t first_key_of_block(const AttentionShape& shape, const int32_t* row_document_start,
+                                  int64_t begin, int64_t end) {
+  int64_t first = end;
+  for (int64_t i = begin; i < end; ++i) first = std::min(first, first_key(shape, row_document_start, i));
+  return first;
+}
+
+}  // namespace lethe::kernels::cpu

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 #include <utility>
 
@@ -30,9 +29,23 @@ bool is_there(const std::string& path) {
   return fs::exists(path, ignored);
 }
 
-bool is_shard_name(const std::string& name) {
-  static const std::regex pattern("model-[0-9]{5,}-of-[0-9]{5,}\\.safetensors");
-  return std::regex_match(name, pattern);
+// Removes the part from the front of the text, if it is there.
+bool take(std::string_view& text, std::string_view part) {
+  if (!text.starts_with(part)) return false;
+  text.remove_prefix(part.size());
+  return true;
+}
+
+bool take_number(std::string_view& text) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  text.remove_prefix(digits);
+  return digits >= 5;
+}
+
+// "model-00001-of-00003.safetensors"
+bool is_shard_name(std::string_view name) {
+  return take(name, "model-") && take_number(name) && take(name, "-of-") && take_number(name) &&
+         name == ".safetensors";
 }
 
 std::vector<std::string> shard_names_in(const std::string& directory) {

@@ -60,16 +60,18 @@ TEST(ModelFiles, tensors_above_the_limit_are_split_as_transformers_splits_them) 
 TEST(ModelFiles, each_way_of_writing_removes_what_the_other_left) {
   const Folder folder;
   write_text(folder / "notes.txt", "kept");
+  write_text(folder / "model-1-of-00003.safetensors", "no shard's name");
   write_model(folder.path(), {tensor("a", 16), tensor("b", 16)}, 16);
-  EXPECT_EQ(folder.names().size(), 4u);
-  write_model(folder.path(), {tensor("a", 16), tensor("b", 16), tensor("c", 16)}, 16);
   EXPECT_EQ(folder.names().size(), 5u);
+  write_model(folder.path(), {tensor("a", 16), tensor("b", 16), tensor("c", 16)}, 16);
+  EXPECT_EQ(folder.names().size(), 6u);
   EXPECT_EQ(ModelFiles::open(folder.path()).tensors().size(), 3u);
   write_model(folder.path(), {tensor("a", 16), tensor("b", 16)}, 32);
-  EXPECT_EQ(folder.names(), (std::vector<std::string>{"model.safetensors", "notes.txt"}));
+  EXPECT_EQ(folder.names(),
+            (std::vector<std::string>{"model-1-of-00003.safetensors", "model.safetensors", "notes.txt"}));
   EXPECT_EQ(ModelFiles::open(folder.path()).tensors().size(), 2u);
   write_model(folder.path(), {tensor("a", 16), tensor("b", 16)}, 16);
-  EXPECT_EQ(folder.names().size(), 4u);
+  EXPECT_EQ(folder.names().size(), 5u);
   EXPECT_EQ(ModelFiles::open(folder.path()).tensors().size(), 2u);
 }
 

@@ -59,7 +59,7 @@ std::vector<CheckpointPath> list(const std::string& folder) {
 }
 
 // The marker goes first: a half-removed checkpoint must not count.
-void remove(const fs::path& directory) {
+void remove_checkpoint(const fs::path& directory) {
   remove_file((directory / kComplete).string());
   std::error_code error;
   fs::remove_all(directory, error);
@@ -72,7 +72,7 @@ void prune(const std::string& folder, int64_t keep) {
     if (is_complete(c.directory)) {
       if (keep == 0 || ++complete <= keep) continue;
     }
-    remove(c.directory);
+    remove_checkpoint(c.directory);
   }
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().filename().string().ends_with(kPartial)) fs::remove_all(entry.path());
@@ -112,7 +112,7 @@ void save_checkpoint(const std::string& folder, int64_t step, const Session& ses
     write_safetensors((partial / kTensors).string(), list);
     replace_file((partial / kState).string(), state_json);
     sync_directory(partial.string());
-    if (fs::exists(final_path)) remove(final_path);
+    if (fs::exists(final_path)) remove_checkpoint(final_path);
     fs::rename(partial, final_path);
     sync_directory(folder);
     replace_file((final_path / kComplete).string(), marker_text(final_path));

@@ -66,4 +66,9 @@ struct IoError : RunError {
   std::string file;
 };
 
+// A loss or gradient that is no longer a number: the step was not taken.
+struct DivergedError : RunError {
+  using RunError::RunError;
+};
+
 }  // namespace lethe

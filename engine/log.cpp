@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <mutex>
+#include <utility>
 
 namespace lethe::log {
 namespace {
@@ -28,7 +29,7 @@ void warning(const std::string& line) {
 
 void set_hooks(Hooks hooks) {
   const std::lock_guard lock(mutex);
-  active = hooks;
+  active = std::move(hooks);
 }
 
 }  // namespace lethe::log

@@ -1,6 +1,7 @@
 // One line of news for the person at the terminal, on standard error. Results never go through here.
 #pragma once
 
+#include <functional>
 #include <string>
 
 namespace lethe::log {
@@ -13,8 +14,8 @@ void warning(const std::string& line);
 
 // Called around every line; a progress bar clears itself before and redraws after. Empty: none.
 struct Hooks {
-  void (*before)() = nullptr;
-  void (*after)() = nullptr;
+  std::function<void()> before;
+  std::function<void()> after;
 };
 void set_hooks(Hooks hooks);
 

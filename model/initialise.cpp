@@ -1,8 +1,8 @@
 #include <cmath>
 
 #include "engine/host_values.h"
-#include "engine/ops/rope.h"
 #include "engine/rng.h"
+#include "kernels/rope.h"
 #include "model/transformer.h"
 
 namespace lethe {
@@ -27,6 +27,24 @@ void initialise_weights(Session& session, const LlamaConfig& config, uint64_t se
     const Rng rng(seed, stream_of(p.name));
     const bool gain = p.shape.size() == 1;
     fill(session, p.name, [&](size_t k) { return gain ? 1.0 : config.initializer_range * rng.normal(k); });
+  }
+}
+
+void fill_rope_table(Session& session, const LlamaConfig& config) {
+  const char* name = "input.rope_table";
+  const int64_t positions = session.buffer(name).rows;
+  std::vector<double> frequencies(static_cast<size_t>(config.head_dim / 2));
+  kernels::rope_frequencies(config.rope_theta, config.head_dim, config.rope_scaling, frequencies.data());
+  const double factor = kernels::rope_attention_factor(config.rope_scaling);
+  const auto write = [&]<class C>() {
+    std::vector<C> table(static_cast<size_t>(positions * config.head_dim));
+    kernels::rope_table(frequencies.data(), factor, positions, config.head_dim, table.data());
+    session.set(name, table);
+  };
+  if (session.buffer(name).dtype == DType::f64) {
+    write.template operator()<double>();
+  } else {
+    write.template operator()<float>();
   }
 }
 

@@ -1,6 +1,8 @@
 // Adapters folded into the weights they sit beside.
 #pragma once
 
+#include <vector>
+
 #include "engine/session.h"
 #include "model/weights/peft.h"
 
@@ -11,7 +13,8 @@ namespace lethe {
 // adapters. Host memory: one map at a time.
 void merge_adapters(Session& session, const LlamaConfig& config, const LoraConfig& lora);
 
-// scale * B A of one map ("model.layers.0.self_attn.q_proj"), row-major [out, in].
-std::vector<double> adapter_delta(const Session& session, const std::string& module, const LoraConfig& lora);
+// scale * B A: b [out, rank], a [rank, in], all row-major; summed over the rank in order.
+std::vector<double> scaled_product(const std::vector<double>& b, const std::vector<double>& a, int64_t out, int64_t rank,
+                                   int64_t in, double scale);
 
 }  // namespace lethe

@@ -4,7 +4,9 @@
 #include <optional>
 #include <vector>
 
+
 #include "model/attention.h"
+#include "engine/session.h"
 #include "model/mlp.h"
 
 namespace lethe {

@@ -60,7 +60,7 @@ void rope(Tape& tape, Var x, Var positions, Var table, int64_t heads, int64_t he
               name);
 }
 
-std::vector<double> rope_table_values(double theta, int64_t head_dim, const kernels::RopeScaling& scaling,
+std::vector<double> rope_table_values(double theta, int64_t head_dim, const RopeScaling& scaling,
                                       int64_t max_position, DType dtype) {
   std::vector<double> frequencies(static_cast<size_t>(head_dim / 2));
   kernels::rope_frequencies(theta, head_dim, scaling, frequencies.data());

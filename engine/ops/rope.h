@@ -16,7 +16,7 @@ void rope(Tape& tape, Var x, Var positions, Var table, int64_t heads, int64_t he
 
 // What the host puts into a table of the given dtype (float64 or float32): [max_position, head_dim], each
 // value exact in that dtype. head_dim is even.
-std::vector<double> rope_table_values(double theta, int64_t head_dim, const kernels::RopeScaling& scaling,
+std::vector<double> rope_table_values(double theta, int64_t head_dim, const RopeScaling& scaling,
                                       int64_t max_position, DType dtype);
 
 }  // namespace lethe::ops

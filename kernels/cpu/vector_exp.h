@@ -7,18 +7,20 @@
 
 namespace lethe::kernels::cpu {
 
-// e^x, for x in [-80, 88] to within 2 units in the last place; below and above, e^-80 and e^88. A softmax
-// whose largest term is 1 loses nothing by the lower bound of 1e-35. A NaN stays one.
+// e^x, for x in [-80, 80] to within 2 units in the last place; below and above, e^-80 and e^80. A softmax
+// whose largest term is 1 loses nothing by the lower bound of 1e-35. The bounds keep 1 / (1 + e^x) clear of
+// subnormal numbers, which cost a hundred cycles each: vectorised, that quotient at the bound is multiplied
+// by every element, whichever side of the bound it is on. A NaN stays one.
 //
 // With n the integer nearest x / ln 2 and r = x - n ln 2: e^x = 2^n e^r, |r| <= 0.35, where the Taylor series
 // to r^7 errs by 5e-9, a tenth of float's rounding. ln 2 is subtracted in two parts, the first with trailing
 // zeros so that n times it is exact.
-inline float vector_exp(float x) {
+[[gnu::always_inline]] inline float vector_exp(float x) {
   constexpr float kInverseLn2 = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   // Adding it rounds to a whole number, which then stands in the lowest bits.
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
   x = x < -80.0f ? -80.0f : x;
-  x = x > 88.0f ? 88.0f : x;
+  x = x > 80.0f ? 80.0f : x;
   const float shifted = x * kInverseLn2 + kRound;
   const float n = shifted - kRound;
   const float r = x - n * kLn2High - n * kLn2Low;

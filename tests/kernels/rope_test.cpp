@@ -7,8 +7,6 @@
 namespace lethe::test {
 namespace {
 
-using kernels::RopeScaling;
-
 class Rope : public KernelTest {};
 
 std::vector<double> frequencies(double theta, int64_t head_dim, const RopeScaling& scaling) {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/error.h"
 #include "engine/log.h"
 #include "engine/rng.h"
 

@@ -11,7 +11,6 @@
 #include "engine/log.h"
 #include "engine/step_inputs.h"
 #include "model/weights/save.h"
-#include "tools/run/schedule_of.h"
 
 namespace lethe {
 namespace {
@@ -22,32 +21,73 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 std::string checkpoint_folder(const TrainOptions& options) { return options.output + "/checkpoints"; }
 
+OptimizerOptions optimizer_of(const TrainOptions& o) {
+  return {.name = o.optimizer.name,
+          .learning_rate = o.optimizer.learning_rate,
+          .beta1 = o.optimizer.beta1,
+          .beta2 = o.optimizer.beta2,
+          .epsilon = o.optimizer.epsilon,
+          .weight_decay = o.optimizer.weight_decay,
+          .max_gradient_norm = o.train.max_gradient_norm};
+}
+
+ScheduleOptions schedule_options_of(const TrainOptions& o) {
+  return {.name = o.schedule.name,
+          .warmup = o.schedule.warmup,
+          .alpha_f = o.schedule.alpha_f,
+          .scale = o.schedule.scale,
+          .cooldown = o.schedule.cooldown,
+          .alpha_f_decay = o.schedule.alpha_f_decay,
+          .alpha_f_cooldown = o.schedule.alpha_f_cooldown};
+}
+
+// How many steps the configured duration makes with this data.
+RunLength run_length_of(const TrainOptions& o, const RunData& data) {
+  const auto rows = static_cast<double>(data.rows_per_epoch());
+  RunLength length;
+  length.steps_per_epoch = rows / static_cast<double>(o.train.batch_size);
+  length.tokens_per_step = static_cast<double>(data.tokens_per_epoch()) / rows * static_cast<double>(o.train.batch_size);
+  length.steps = steps_of(o.train.duration, length, "train.duration");
+  if (length.steps < 1) throw ConfigError("train.duration", text_of(o.train.duration) + " is less than one step");
+  return length;
+}
+
 }  // namespace
 
+ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
+  return {.config = config,
+          .lora = lora_of(options),
+          .precision = precision_of(options.precision),
+          .recompute = recompute_from(options.train.recompute),
+          .rows = options.train.micro_batch_size,
+          .tokens = options.data.sequence_length,
+          .accumulate = options.train.batch_size > options.train.micro_batch_size,
+          .optimizer = optimizer_of(options)};
+}
+
 PreparedRun prepare_run(const TrainOptions& options) {
-  PreparedRun made{.options = options, .model = open_model(options.model), .data = prepare_data(options)};
-  const LlamaConfig& config = made.model.config;
-  if (made.data.tokenizer->vocab_size() > config.vocab_size) {
-    throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}", options.data.tokenizer,
-                                made.data.tokenizer->vocab_size(), config.vocab_size));
-  }
-  if (options.data.sequence_length > config.max_position_embeddings) {
+  ModelSource model = open_model(options.model);
+  if (options.data.sequence_length > model.config.max_position_embeddings) {
     throw ConfigError("data.sequence_length", fmt::format("{} is beyond the model's max_position_embeddings of {}",
-                                                          options.data.sequence_length, config.max_position_embeddings));
+                                                          options.data.sequence_length, model.config.max_position_embeddings));
   }
-  made.spec = {.config = config,
-               .lora = lora_of(options),
-               .precision = precision_of(options.precision),
-               .recompute = recompute_from(options.train.recompute),
-               .rows = options.train.micro_batch_size,
-               .tokens = options.data.sequence_length,
-               .accumulate = options.train.batch_size > options.train.micro_batch_size,
-               .optimizer = optimizer_of(options)};
-  made.micro_batches = options.train.batch_size / options.train.micro_batch_size;
-  const RunLength length = run_length_of(options, made.data);
-  made.steps = length.steps;
-  made.schedule = schedule_of(options, length);
-  return made;
+  return prepare_run(options, std::move(model), prepare_data(options));
+}
+
+PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data) {
+  if (data.tokenizer->vocab_size() > model.config.vocab_size) {
+    throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}", options.data.tokenizer,
+                                data.tokenizer->vocab_size(), model.config.vocab_size));
+  }
+  const RunLength length = run_length_of(options, data);
+  const ProgramSpec spec = program_spec_of(options, model.config);
+  return {.options = options,
+          .model = std::move(model),
+          .data = std::move(data),
+          .spec = spec,
+          .schedule = schedule_spec(schedule_options_of(options), length),
+          .steps = length.steps,
+          .micro_batches = options.train.batch_size / options.train.micro_batch_size};
 }
 
 TrainingRun::TrainingRun(PreparedRun prepared)
@@ -88,10 +128,10 @@ StepRecord TrainingRun::run_step() {
   record.data_seconds = seconds_since(start);
 
   start = Clock::now();
+  const std::vector<double> rates = learning_rates(session_->state(), *prepared_.spec.optimizer, prepared_.schedule, step_);
   record.learning_rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
   Trainer trainer(*session_, *programs_.step);
-  const int64_t groups = elements_of(session_->state()[session_->state().require(step::learning_rate)].shape);
-  record.result = trainer.step(micro_batches, step_ + 1, std::vector<double>(static_cast<size_t>(groups), record.learning_rate));
+  record.result = trainer.step(micro_batches, step_ + 1, rates);
   record.compute_seconds = seconds_since(start);
 
   loader_.seek(loader_.position() + static_cast<uint64_t>(o.train.batch_size));
@@ -175,7 +215,7 @@ int64_t TrainingRun::resume() {
 
 std::string TrainingRun::export_model(const std::string& folder) const {
   if (prepared_.spec.lora) {
-    save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.path);
+    save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
   }

@@ -45,13 +45,18 @@ struct PreparedRun {
   ModelSource model;
   RunData data;
   ProgramSpec spec;
-  ScheduleSpec schedule;  // in steps
+  ScheduleSpec schedule;
   int64_t steps = 0;
   int64_t micro_batches = 1;  // per step
 };
 
 // Reads configuration, data and the model's headers and checks them against each other. Throws RequestErrors.
 PreparedRun prepare_run(const TrainOptions& options);
+// The same with a model and data that are at hand already.
+PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data);
+
+// The part of a request that needs no data: what `lethe plan` can say of a model alone.
+ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config);
 
 class TrainingRun {
  public:

@@ -1,0 +1,122 @@
+// AdamW:  p -= decay * p + lr_t * m / (sqrt(v) / sqrt(1 - b2^t) + epsilon).   Lion:  p -= decay * p + lr *
+// sign.
+#include "engine/ops/update.h"
+
+#include <fmt/format.h>
+
+#include <type_traits>
+
+namespace lethe::ops {
+namespace {
+
+enum class Rule { adamw, lion };
+
+// Inputs gradient, learning rate, step, scale; outputs moved, parameter, m, then v (AdamW), then the master
+// (if there is one).
+class Update final : public Op {
+ public:
+  Update(Rule rule, const kernels::UpdateConstants& constants, bool has_master)
+      : rule_(rule), constants_(constants), has_master_(has_master) {}
+  std::string_view name() const override { return rule_ == Rule::adamw ? "adamw" : "lion"; }
+
+  Cost cost(const Node& node, const Tape& tape) const override {
+    Cost cost = Op::cost(node, tape);
+    cost.flops =
+        (rule_ == Rule::adamw ? 16.0 : 10.0) * static_cast<double>(tape.info(node.inputs[0]).elements());
+    return cost;
+  }
+
+  void run(const CpuLaunch& launch) const override {
+    dispatch_float(launch.out[1].dtype, name(), [&]<class P>() {
+      dispatch_float(launch.in[0].dtype, name(), [&]<class G>() {
+        if (launch.out[2].dtype == DType::f64) return run_as<P, G, double>(launch);
+        // A parameter wider than its optimizer is refused where the node is recorded.
+        if constexpr (!std::is_same_v<P, double>) run_as<P, G, float>(launch);
+      });
+    });
+  }
+
+ private:
+  template <class P, class G, class M>
+  void run_as(const CpuLaunch& launch) const {
+    kernels::cpu::UpdateTensors<P, G, M> tensors{.parameter = launch.out[1].as<P>(),
+                                                 .gradient = launch.in[0].as<const G>(),
+                                                 .m = launch.out[2].as<M>()};
+    tensors.truth = (has_master_ ? launch.out.back() : launch.out[1]).template as<M>();
+    const kernels::UpdateScalars scalars{.learning_rate = &launch.in[1].scalar<const double>(),
+                                         .step = &launch.in[2].scalar<const int64_t>(),
+                                         .gradient_scale = &launch.in[3].scalar<const double>()};
+    int64_t* moved = &launch.out[0].scalar<int64_t>();
+    if (rule_ == Rule::lion) return kernels::cpu::lion(tensors, constants_, scalars, moved, launch.write(0));
+    tensors.v = launch.out[3].as<M>();
+    kernels::cpu::adamw(tensors, constants_, scalars, moved, launch.write(0));
+  }
+
+  Rule rule_;
+  kernels::UpdateConstants constants_;
+  bool has_master_;
+};
+
+void require(bool holds, const Tape& tape, Var v, const std::string& name, const std::string& what) {
+  if (holds) return;
+  const TensorInfo& info = tape.info(v);
+  throw ShapeError(tape.path(name),
+                   fmt::format("{} {} of {} {}", info.path, text_of(info.shape), name_of(info.dtype), what));
+}
+
+void check_tensors(const Tape& tape, const UpdateTensors& tensors, bool has_v, const std::string& name) {
+  const TensorInfo &p = tape.info(tensors.parameter), &m = tape.info(tensors.m);
+  const auto fits = [&](Var v) {
+    return tape.info(v).rows() == p.rows() && tape.info(v).width() == p.width() &&
+           is_float(tape.info(v).dtype);
+  };
+  const std::string where = fmt::format("does not fit {} {}", p.path, text_of(p.shape));
+  require(fits(tensors.parameter), tape, tensors.parameter, name, "is not a floating tensor");
+  require(fits(tensors.gradient), tape, tensors.gradient, name, where);
+  require(fits(tensors.m) && m.dtype != DType::bf16, tape, tensors.m, name, where);
+  require(size_of(p.dtype) <= size_of(m.dtype), tape, tensors.parameter, name,
+          fmt::format("is wider than its optimizer's {}", name_of(m.dtype)));
+  if (has_v) require(fits(tensors.v) && tape.info(tensors.v).dtype == m.dtype, tape, tensors.v, name, where);
+  const bool wants_master = p.dtype != m.dtype;
+  require(wants_master == tensors.master.valid(), tape, tensors.parameter, name,
+          fmt::format("with an optimizer in {} {} a master copy", name_of(m.dtype),
+                      wants_master ? "needs" : "has no use for"));
+  if (wants_master) {
+    require(fits(tensors.master) && tape.info(tensors.master).dtype == m.dtype, tape, tensors.master, name,
+            where);
+  }
+}
+
+void check_scalar(const Tape& tape, Var v, DType dtype, const std::string& name) {
+  require(tape.info(v).elements() == 1 && tape.info(v).dtype == dtype, tape, v, name,
+          fmt::format("must be one {}", name_of(dtype)));
+}
+
+void record(Tape& tape, Rule rule, const UpdateTensors& tensors, const UpdateScalars& scalars,
+            const kernels::UpdateConstants& constants, Output moved, const std::string& name) {
+  check_tensors(tape, tensors, rule == Rule::adamw, name);
+  check_scalar(tape, scalars.learning_rate, DType::f64, name);
+  check_scalar(tape, scalars.step, DType::i64, name);
+  check_scalar(tape, scalars.gradient_scale, DType::f64, name);
+  check_scalar(tape, moved.var, DType::i64, name);
+  std::vector<Output> outputs{moved, {tensors.parameter, Access::update}, {tensors.m, Access::update}};
+  if (rule == Rule::adamw) outputs.push_back({tensors.v, Access::update});
+  if (tensors.master.valid()) outputs.push_back({tensors.master, Access::update});
+  tape.append(std::make_shared<Update>(rule, constants, tensors.master.valid()),
+              {tensors.gradient, scalars.learning_rate, scalars.step, scalars.gradient_scale},
+              std::move(outputs), name);
+}
+
+}  // namespace
+
+void adamw(Tape& tape, const UpdateTensors& tensors, const UpdateScalars& scalars,
+           const kernels::UpdateConstants& constants, Output moved, const std::string& name) {
+  record(tape, Rule::adamw, tensors, scalars, constants, moved, name);
+}
+
+void lion(Tape& tape, const UpdateTensors& tensors, const UpdateScalars& scalars,
+          const kernels::UpdateConstants& constants, Output moved, const std::string& name) {
+  record(tape, Rule::lion, tensors, scalars, constants, moved, name);
+}
+
+}  // namespace lethe::ops

@@ -1,0 +1,65 @@
+// What a Llama-family model is: the part of Hugging Face's config.json that changes the arithmetic, plus the
+// text of what does not, so that it is carried over when the model is written again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/rope_scaling.h"
+
+namespace lethe {
+
+struct LlamaConfig {
+  std::string model_type = "llama";  // or "mistral": the same model with a sliding window
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t num_hidden_layers = 0;
+  int64_t num_attention_heads = 0;
+  int64_t num_key_value_heads = 0;
+  int64_t head_dim = 0;
+  double rms_norm_eps = 1e-6;
+  int64_t max_position_embeddings = 2048;
+  double rope_theta = 10000.0;
+  RopeScaling rope_scaling;
+  int64_t sliding_window = 0;  // query i sees keys j with i - window < j <= i; 0: all j <= i
+  bool tie_word_embeddings = false;
+  std::optional<int64_t> bos_token_id = 1;
+  std::vector<int64_t> eos_token_ids = {2};
+  std::optional<int64_t> pad_token_id;  // its embedding row gets no gradient through the lookup
+  double initializer_range = 0.02;
+  std::string dtype = "float32";  // what the file says its weights are; the tensors decide
+  std::string other_keys = "{}";  // a JSON object: the keys of config.json that change no arithmetic
+
+  bool operator==(const LlamaConfig&) const = default;
+};
+
+// Reads a config.json of model_type llama or mistral, in the spelling of transformers 4 or 5. Every key that
+// changes the arithmetic is honoured or refused; a key that is not known to be harmless is refused unless
+// `allowed_keys` names it. Naming "rope_scaling" there also allows a yarn factor that does not lead from the
+// original to the present context length. Defaults taken are logged. Throws FormatError naming file, key and
+// value.
+LlamaConfig parse_config(const std::string& path, const std::vector<std::string>& allowed_keys = {});
+
+// The same from JSON text; `file` stands for it in messages.
+LlamaConfig parse_config_text(const std::string& file, const std::string& text,
+                              const std::vector<std::string>& allowed_keys = {});
+
+// Checks that the numbers fit together (heads, even head_dim, sizes that 64 bits can count). Throws
+// FormatError naming `file`, key and value.
+void check_config(const std::string& file, const LlamaConfig& config);
+
+// Writes a config.json that transformers 4 and 5 both read as this model: rope_theta, rope_scaling and
+// rope_parameters, torch_dtype and dtype. Throws FormatError for a config that check_config refuses, IoError
+// if the system does; the old file is then whole.
+void write_config(const std::string& path, const LlamaConfig& config);
+
+// The same as text.
+std::string config_text(const LlamaConfig& config);
+
+// Elements of all weights, a tied head counted once.
+int64_t parameter_count(const LlamaConfig& config);
+
+}  // namespace lethe

@@ -1,0 +1,133 @@
+#include "model/config_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace lethe {
+namespace {
+
+// Sorted, so that a key is found by halving.
+constexpr std::array model_keys = std::to_array<std::string_view>({
+    "architectures",
+    "bos_token_id",
+    "dtype",
+    "eos_token_id",
+    "head_dim",
+    "hidden_act",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "layer_types",
+    "max_position_embeddings",
+    "model_type",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "original_max_position_embeddings",
+    "pad_token_id",
+    "rms_norm_eps",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "sliding_window",
+    "tie_word_embeddings",
+    "torch_dtype",
+    "vocab_size",
+});
+static_assert(std::ranges::is_sorted(model_keys));
+
+constexpr std::array required_values = std::to_array<std::pair<std::string_view, std::string_view>>({
+    {"add_cross_attention", "false"},
+    {"attention_bias", "false"},
+    {"attention_dropout", "0.0"},
+    {"chunk_size_feed_forward", "0"},
+    {"is_encoder_decoder", "false"},
+    {"mlp_bias", "false"},
+    {"partial_rotary_factor", "1.0"},
+    {"pruned_heads", "{}"},
+    {"rope_interleaved", "false"},
+    {"tie_encoder_decoder", "false"},
+    {"use_sliding_window", "false"},
+});
+
+// Bookkeeping, generation settings that old files keep here, and what other heads than a language model's
+// use. pretraining_tp changed only the order of a sum.
+constexpr std::array harmless_keys = std::to_array<std::string_view>({
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_flash_attn_2_enabled",
+    "_name_or_path",
+    "attn_implementation",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "cross_attention_hidden_size",
+    "decoder_start_token_id",
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "finetuning_task",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "id2label",
+    "is_decoder",
+    "is_llama_config",
+    "label2id",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_labels",
+    "num_return_sequences",
+    "output_attentions",
+    "output_hidden_states",
+    "output_scores",
+    "prefix",
+    "pretraining_tp",
+    "problem_type",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "return_dict",
+    "return_dict_in_generate",
+    "sep_token_id",
+    "suppress_tokens",
+    "task_specific_params",
+    "temperature",
+    "tf_legacy_loss",
+    "tokenizer_class",
+    "top_k",
+    "top_p",
+    "torchscript",
+    "transformers.js_config",
+    "transformers_version",
+    "typical_p",
+    "unsloth_fixed",
+    "unsloth_version",
+    "use_bfloat16",
+    "use_cache",
+});
+static_assert(std::ranges::is_sorted(harmless_keys));
+
+}  // namespace
+
+bool is_model_key(std::string_view key) {
+  return std::ranges::binary_search(model_keys, key);
+}
+
+std::optional<std::string> required_value(std::string_view key) {
+  const auto found =
+      std::ranges::find(required_values, key, &std::pair<std::string_view, std::string_view>::first);
+  if (found == required_values.end()) return std::nullopt;
+  return std::string(found->second);
+}
+
+bool is_harmless_key(std::string_view key) {
+  return std::ranges::binary_search(harmless_keys, key);
+}
+
+}  // namespace lethe

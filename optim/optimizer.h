@@ -1,0 +1,42 @@
+// The part of a training step that follows the backward pass: gradient norm, clipping, update.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/session.h"
+#include "optim/parameter_groups.h"
+#include "optim/schedule.h"
+
+namespace lethe {
+
+struct OptimizerOptions {
+  // adamw: decay times the learning rate; decoupled_adamw: decay times the schedule's multiplier alone; lion:
+  // with the latter decay (DecoupledLionW). Formulas: kernels/optimizer.h.
+  std::string name = "adamw";
+  double learning_rate = 1e-4;  // the peak
+  double beta1 = 0.9, beta2 = 0.95;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+  double max_gradient_norm = 1;  // 0: no clipping
+  GroupingOptions grouping;
+};
+
+// Declares the optimizer's tensors in the tape's State and appends the update of every trainable tensor, in
+// the State's order, in Phase::update:
+//   "adam.m/<parameter>", "adam.v/<parameter>" or "lion.m/<parameter>", precision.optimizer, zero at the
+//   start "master/<parameter>", where the parameter is narrower than that; initialise_optimizer sets them
+//   step::learning_rate [groups], step::gradient_norm, step::parameters_moved
+// Reads step::index. The gradients must have been declared: call it after backward() of the first program.
+// Throws ConfigError for options out of range, ShapeError naming a trainable tensor that has no gradient.
+void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision);
+
+// The learning rate of each group for the step after `completed` steps: what Trainer::step takes.
+std::vector<double> learning_rates(const State& state, const OptimizerOptions& options,
+                                   const ScheduleSpec& schedule, int64_t completed);
+
+// Copies weights into their master copies, exactly; moments are zero from the start. After weights are loaded
+// or initialised, before a checkpoint is.
+void initialise_optimizer(Session& session);
+
+}  // namespace lethe

@@ -1,0 +1,18 @@
+// The subcommands; each is one file in tools/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace lethe {
+
+int doctor_command(const std::vector<std::string>& arguments);
+int generate_command(const std::vector<std::string>& arguments);
+int inspect_command(const std::vector<std::string>& arguments);
+int options_command(const std::vector<std::string>& arguments);
+int plan_command(const std::vector<std::string>& arguments);
+int spectrum_command(const std::vector<std::string>& arguments);
+int study_command(const std::vector<std::string>& arguments);
+int train_command(const std::vector<std::string>& arguments);
+
+}  // namespace lethe

@@ -1,0 +1,164 @@
+#include "tools/options/train_options.h"
+
+#include <algorithm>
+
+namespace lethe {
+
+const std::vector<std::string>& lora_modules() {
+  static const std::vector<std::string> modules = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                   "gate_proj", "up_proj", "down_proj"};
+  return modules;
+}
+
+std::vector<std::string> resolve_target_modules(const Settings& settings, std::string_view name) {
+  const auto& asked = settings.get<std::vector<std::string>>(name);
+  if (asked == std::vector<std::string>{"all"}) {
+    return lora_modules();
+  }
+  std::vector<std::string> modules;
+  for (const std::string& module : lora_modules()) {
+    if (std::find(asked.begin(), asked.end(), module) != asked.end()) {
+      modules.push_back(module);
+    }
+  }
+  // Fewer than asked for: "all" beside others, or one of them twice.
+  if (modules.empty() || modules.size() != asked.size()) {
+    settings.refuse(name, "must be all, or some of the seven linear maps, each once");
+  }
+  return modules;
+}
+
+namespace {
+
+TrainOptions::Model model_of(const Settings& s) {
+  const auto& config = s.get<PathOrMap>("model.config");
+  TrainOptions::Model model{s.get<std::string>("model.path"), config.path, config.json,
+                            s.get<int64_t>("model.initial_seed")};
+  const bool fresh = !config.path.empty() || !config.json.empty();
+  if (model.path.empty() && !fresh) {
+    s.refuse("model.path", "needed: a model's folder (or model.config for a fresh model)");
+  }
+  if (!model.path.empty() && fresh) {
+    s.refuse("model.path", "excludes model.config (" + s.source("model.config") + ")");
+  }
+  return model;
+}
+
+TrainOptions::Lora lora_of(const Settings& s) {
+  TrainOptions::Lora lora{s.get<int64_t>("lora.rank"), s.get<double>("lora.alpha"),
+                          s.get<double>("lora.dropout"), s.get<bool>("lora.use_rslora"),
+                          resolve_target_modules(s, "lora.target_modules")};
+  if (lora.alpha == 0) {
+    lora.alpha = 2 * static_cast<double>(lora.rank);
+  }
+  return lora;
+}
+
+TrainOptions::Data data_of(const Settings& s) {
+  TrainOptions::Data data{
+      .train = s.get<std::vector<WeightedPath>>("data.train"),
+      .held_out = s.get<std::vector<NamedPath>>("data.held_out"),
+      .held_out_fraction = s.get<double>("data.held_out_fraction"),
+      .tokenizer = s.get<std::string>("data.tokenizer"),
+      .text_key = s.get<std::string>("data.text_key"),
+      .format = s.get<std::string>("data.format"),
+      .extensions = s.get<std::vector<std::string>>("data.extensions"),
+      .sequence_length = s.get<int64_t>("data.sequence_length"),
+      .packing = s.get<std::string>("data.packing"),
+      .document_mask = s.get<bool>("data.document_mask"),
+      .shuffle_seed = s.get<int64_t>("data.shuffle_seed"),
+      .cache_dir = s.get<std::string>("data.cache_dir"),
+      .add_bos = s.get<bool>("data.add_bos"),
+  };
+  for (size_t i = 0; i < data.held_out.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (data.held_out[i].name == data.held_out[j].name) {
+        s.refuse("data.held_out", "the name " + data.held_out[i].name + " is given twice");
+      }
+    }
+  }
+  if (data.tokenizer.empty()) {
+    data.tokenizer = s.get<std::string>("model.path");
+    if (data.tokenizer.empty()) {
+      s.refuse("data.tokenizer", "needed with model.config: a fresh model brings no tokenizer");
+    }
+  }
+  return data;
+}
+
+TrainOptions::Train train_of(const Settings& s) {
+  TrainOptions::Train train{
+      .duration = s.get<Duration>("train.duration"),
+      .batch_size = s.get<int64_t>("train.batch_size"),
+      .micro_batch_size = s.get<int64_t>("train.micro_batch_size"),
+      .seed = s.get<int64_t>("train.seed"),
+      .max_gradient_norm = s.get<double>("train.max_gradient_norm"),
+      .recompute = s.get<std::string>("train.recompute"),
+      .eval_every = s.get<int64_t>("train.eval_every"),
+      .eval_batches = s.get<int64_t>("train.eval_batches"),
+      .save_every = s.get<int64_t>("train.save_every"),
+      .keep_checkpoints = s.get<int64_t>("train.keep_checkpoints"),
+      .log_every = s.get<int64_t>("train.log_every"),
+  };
+  if (train.batch_size % train.micro_batch_size != 0) {
+    s.refuse("train.micro_batch_size",
+             "must divide train.batch_size, which is " + std::to_string(train.batch_size));
+  }
+  return train;
+}
+
+TrainOptions::Optimizer optimizer_of(const Settings& s) {
+  TrainOptions::Optimizer optimizer{
+      .name = s.get<std::string>("optimizer.name"),
+      .learning_rate = s.get<double>("optimizer.learning_rate"),
+      .epsilon = s.get<double>("optimizer.epsilon"),
+      .weight_decay = s.get<double>("optimizer.weight_decay"),
+  };
+  const auto& betas = s.get<std::vector<double>>("optimizer.betas");
+  if (!betas.empty() && betas.size() != 2) {
+    s.refuse("optimizer.betas", "must be two numbers");
+  }
+  optimizer.beta1 = betas.empty() ? 0.9 : betas[0];
+  optimizer.beta2 = betas.empty() ? (optimizer.name == "lion" ? 0.99 : 0.95) : betas[1];
+  return optimizer;
+}
+
+TrainOptions::Schedule schedule_of(const Settings& s) {
+  TrainOptions::Schedule schedule{
+      .name = s.get<std::string>("schedule.name"),
+      .warmup = s.get<Duration>("schedule.warmup"),
+      .cooldown = s.get<Duration>("schedule.cooldown"),
+      .alpha_f = s.get<double>("schedule.alpha_f"),
+      .scale = s.get<Duration>("schedule.scale"),
+      .alpha_f_decay = s.get<double>("schedule.alpha_f_decay"),
+      .alpha_f_cooldown = s.get<double>("schedule.alpha_f_cooldown"),
+  };
+  if (schedule.scale.count == 0) {
+    schedule.scale = schedule.warmup;
+  }
+  if (schedule.name == "inverse_sqrt" && schedule.scale.count == 0) {
+    s.refuse("schedule.scale", "inverse_sqrt needs a time scale, or a warm-up to take it from");
+  }
+  return schedule;
+}
+
+}  // namespace
+
+TrainOptions train_options(const Settings& s) {
+  return {
+      .model = model_of(s),
+      .method = s.get<std::string>("method"),
+      .lora = lora_of(s),
+      .data = data_of(s),
+      .train = train_of(s),
+      .optimizer = optimizer_of(s),
+      .schedule = schedule_of(s),
+      .precision = s.get<std::string>("precision"),
+      .device = s.get<std::string>("device"),
+      .threads = s.get<int64_t>("threads"),
+      .memory_budget_gb = s.get<double>("memory_budget_gb"),
+      .output = s.get<std::string>("output"),
+  };
+}
+
+}  // namespace lethe

@@ -1,0 +1,84 @@
+// What `lethe train` and `lethe plan` are asked to do, typed and checked.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tools/options/settings.h"
+
+namespace lethe {
+
+struct TrainOptions {
+  struct Model {
+    std::string path;         // Hugging Face folder; empty: a fresh model
+    std::string config_path;  // config.json of a fresh model,
+    std::string config_json;  // or its content
+    int64_t initial_seed = 0;
+  } model;
+  std::string method;  // full, lora
+  struct Lora {
+    int64_t rank = 0;
+    double alpha = 0;  // resolved: 2 * rank unless given
+    double dropout = 0;
+    bool use_rslora = false;
+    std::vector<std::string> target_modules;  // resolved: some of the seven, in the model's order
+  } lora;
+  struct Data {
+    std::vector<WeightedPath> train;
+    std::vector<NamedPath> held_out;
+    double held_out_fraction = 0;
+    std::string tokenizer;  // resolved: the model's folder unless given
+    std::string text_key;
+    std::string format;  // auto, text, jsonl, folder
+    std::vector<std::string> extensions;
+    int64_t sequence_length = 0;  // tokens
+    std::string packing;          // stream, pack
+    bool document_mask = false;
+    int64_t shuffle_seed = 0;
+    std::string cache_dir;
+    bool add_bos = false;
+  } data;
+  struct Train {
+    Duration duration;
+    int64_t batch_size = 0, micro_batch_size = 0;  // sequences; the second divides the first
+    int64_t seed = 0;
+    double max_gradient_norm = 0;  // 0: no clipping
+    std::string recompute;         // none, norms, mlp, block
+    int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
+  } train;
+  struct Optimizer {
+    std::string name;  // adamw, decoupled_adamw, lion
+    double learning_rate = 0;
+    double beta1 = 0, beta2 = 0;  // resolved: the optimizer's own unless given
+    double epsilon = 0, weight_decay = 0;
+  } optimizer;
+  struct Schedule {
+    std::string name;  // cosine, inverse_sqrt, linear, constant
+    Duration warmup, cooldown;
+    double alpha_f = 0;
+    Duration scale;  // resolved: the warm-up's length unless given
+    double alpha_f_decay = 0, alpha_f_cooldown = 0;
+  } schedule;
+  std::string precision;  // float32, bfloat16, float64
+  std::string device;     // auto, cpu, cuda
+  int64_t threads = 0;    // 0: all cores
+  double memory_budget_gb = 0;
+  std::string output;
+};
+
+// The seven linear maps that LoRA can adapt, in the order of a block's forward pass.
+const std::vector<std::string>& lora_modules();
+
+const OptionTable& train_table();
+
+// Checks what no single option can say (exactly one of model.path and model.config, a micro-batch that
+// divides the batch, ...) and resolves defaults that depend on other options. Throws ConfigError. Reads no
+// file.
+TrainOptions train_options(const Settings& settings);
+
+// "all" or some of the seven -> those, in the model's order. Throws ConfigError naming `name` for none, for a
+// repeated one or for "all" beside others.
+std::vector<std::string> resolve_target_modules(const Settings& settings, std::string_view name);
+
+}  // namespace lethe

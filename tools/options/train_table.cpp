@@ -1,0 +1,153 @@
+// The options of a training configuration. docs/options.md is generated from here.
+#include "tools/options/train_options.h"
+
+namespace lethe {
+namespace {
+
+using Type = OptionType;
+
+std::vector<Option> model_options() {
+  return {
+      {"model.path", Type::path, "", AnyValue{},
+       "Folder of a Hugging Face model (config.json and safetensors) to start from. Exactly one of "
+       "model.path and "
+       "model.config is given."},
+      {"model.config", Type::path_or_map, "", AnyValue{},
+       "Shape of a fresh model: the path of a config.json, or its keys written in place."},
+      {"model.initial_seed", Type::integer, "0", at_least(0), "Seed of a fresh model's initial weights."},
+      {"method", Type::text, "full", Choices{{"full", "lora"}},
+       "What is trained: every weight, or low-rank factors beside frozen weights (LoRA, Hu et al. 2021)."},
+      {"lora.rank", Type::integer, "16", between(1, 65536), "Rank r of the factors."},
+      {"lora.alpha", Type::number, "0", at_least(0),
+       "Numerator of LoRA's scale, alpha / r; 0 stands for 2 * lora.rank."},
+      {"lora.dropout", Type::number, "0", from_to_below(0, 1),
+       "Probability that an element of the input of the factors is zeroed in training."},
+      {"lora.use_rslora", Type::boolean, "false", AnyValue{},
+       "Scale by alpha / sqrt(r) instead of alpha / r (rsLoRA, Kalajdzievski 2023)."},
+      {"lora.target_modules", Type::text_list, "all",
+       Choices{{"all", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}},
+       "Linear maps that get factors: all, or a list of some of the seven."},
+  };
+}
+
+std::vector<Option> data_options() {
+  return {
+      {"data.train", Type::weighted_path_list, "[]", above(0),
+       "Files or folders to train on. With weights, the share of each in the stream is its weight over the "
+       "sum of "
+       "weights; a path alone has weight 1."},
+      {"data.held_out", Type::named_path_list, "[]", AnyValue{},
+       "Further texts that are never trained on and are measured as training goes, such as the domain the "
+       "model "
+       "came from."},
+      {"data.held_out_fraction", Type::number, "0.01", from_to_below(0, 1),
+       "Share of the documents of data.train that is held out from training and measured."},
+      {"data.tokenizer", Type::path, "", AnyValue{},
+       "tokenizer.model, or a folder that holds one; empty stands for the folder of model.path."},
+      {"data.text_key", Type::text, "text", AnyValue{}, "Key of the text in each line of a JSONL file."},
+      {"data.format", Type::text, "auto", Choices{{"auto", "text", "jsonl", "folder"}},
+       "How data.train is read; auto goes by each path's ending and kind."},
+      {"data.extensions", Type::text_list, "[]", AnyValue{},
+       "Endings of the files that are taken from a folder, such as .txt or .py; an empty list takes every "
+       "file."},
+      {"data.sequence_length", Type::integer, "1024", between(1, 1048576), "Length of a training sequence.",
+       "tokens"},
+      {"data.packing", Type::text, "stream", Choices{{"stream", "pack"}},
+       "stream cuts the joined documents into sequences; pack fills each sequence with whole documents and "
+       "pads "
+       "the rest."},
+      {"data.document_mask", Type::boolean, "true", AnyValue{},
+       "Whether attention stops at document boundaries inside a sequence."},
+      {"data.shuffle_seed", Type::integer, "0", at_least(0), "Seed of the order of sequences."},
+      {"data.cache_dir", Type::path, ".lethe/cache", AnyValue{},
+       "Folder for tokenized data, kept between runs."},
+      {"data.add_bos", Type::boolean, "true", AnyValue{},
+       "Whether each document begins with the beginning-of-sequence token."},
+  };
+}
+
+std::vector<Option> train_options_list() {
+  return {
+      {"train.duration", Type::duration, "1 epochs", above(0), "How long to train."},
+      {"train.batch_size", Type::integer, "8", between(1, 16777216), "Sequences per step, over all ranks.",
+       "sequences"},
+      {"train.micro_batch_size", Type::integer, "1", between(1, 16777216),
+       "Sequences computed at once on one device; divides train.batch_size. Smaller needs less memory.",
+       "sequences"},
+      {"train.seed", Type::integer, "0", at_least(0), "Seed of dropout and of fresh LoRA factors."},
+      {"train.max_gradient_norm", Type::number, "1", at_least(0),
+       "Gradients are scaled down to this global L2 norm where they exceed it; 0 turns clipping off."},
+      {"train.recompute", Type::text, "none", Choices{{"none", "norms", "mlp", "block"}},
+       "What the backward pass computes again instead of keeping: nothing, the normalisations, also the "
+       "MLP's "
+       "inner activations, or whole blocks."},
+      {"train.eval_every", Type::integer, "100", at_least(0),
+       "Measure the held-out texts each time so many steps are done; 0: never.", "steps"},
+      {"train.eval_batches", Type::integer, "16", at_least(1),
+       "Micro-batches of each held-out text per measurement.", "micro-batches"},
+      {"train.save_every", Type::integer, "500", at_least(0),
+       "Write a checkpoint each time so many steps are done; 0: only at the end.", "steps"},
+      {"train.keep_checkpoints", Type::integer, "2", at_least(1), "Newest checkpoints to keep."},
+      {"train.log_every", Type::integer, "10", at_least(1), "Report each time so many steps are done.",
+       "steps"},
+  };
+}
+
+std::vector<Option> optimizer_options() {
+  return {
+      {"optimizer.name", Type::text, "adamw", Choices{{"adamw", "decoupled_adamw", "lion"}},
+       "adamw (Loshchilov & Hutter 2019, decay times learning rate), decoupled_adamw (decay apart from the "
+       "peak "
+       "learning rate), or lion (Chen et al. 2023, with decoupled decay)."},
+      {"optimizer.learning_rate", Type::number, "1e-4", at_least(0), "Peak learning rate."},
+      {"optimizer.betas", Type::number_list, "[]", from_to_below(0, 1),
+       "Decay rates of the two moving averages; an empty list stands for the optimizer's own: [0.9, 0.95] "
+       "for "
+       "adamw and decoupled_adamw, [0.9, 0.99] for lion."},
+      {"optimizer.epsilon", Type::number, "1e-8", above(0), "Added to the root in AdamW's denominator."},
+      {"optimizer.weight_decay", Type::number, "0", at_least(0), "Decay of the weights that have any."},
+      {"schedule.name", Type::text, "cosine", Choices{{"cosine", "inverse_sqrt", "linear", "constant"}},
+       "Course of the learning rate after warm-up."},
+      {"schedule.warmup", Type::duration, "0 steps", at_least(0), "Linear rise from 0 to the peak."},
+      {"schedule.alpha_f", Type::number, "0.1", between(0, 1),
+       "Last learning rate over the peak, for cosine and linear."},
+      {"schedule.cooldown", Type::duration, "0 steps", at_least(0),
+       "Linear fall at the end of inverse_sqrt."},
+      {"schedule.scale", Type::duration, "0 steps", at_least(0),
+       "Time scale of inverse_sqrt's decay; 0 stands for the length of the warm-up."},
+      {"schedule.alpha_f_decay", Type::number, "0", between(0, 1),
+       "Level over the peak that inverse_sqrt's decay tends to."},
+      {"schedule.alpha_f_cooldown", Type::number, "0", between(0, 1),
+       "Level over the peak at the end of inverse_sqrt's cooldown."},
+  };
+}
+
+std::vector<Option> machine_options() {
+  return {
+      {"precision", Type::text, "float32", Choices{{"float32", "bfloat16", "float64"}},
+       "Type of weights and activations; bfloat16 keeps gradients and optimizer state in float32."},
+      {"device", Type::text, "auto", Choices{{"auto", "cpu", "cuda"}},
+       "auto takes the GPU if this build and machine have one."},
+      {"threads", Type::integer, "0", between(0, 4096), "CPU threads; 0: all cores. Changes no result."},
+      {"memory_budget_gb", Type::number, "0", at_least(0),
+       "Memory that the run may use on its device; 0: what the device has free.", "GB of 1e9 bytes"},
+      {"output", Type::path, "runs/train", AnyValue{},
+       "Folder of the run: checkpoints, metrics, configuration."},
+  };
+}
+
+}  // namespace
+
+const OptionTable& train_table() {
+  static const OptionTable table = [] {
+    std::vector<Option> all;
+    for (const auto& part :
+         {model_options(), data_options(), train_options_list(), optimizer_options(), machine_options()}) {
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return OptionTable("train", "Training configuration", std::move(all));
+  }();
+  return table;
+}
+
+}  // namespace lethe

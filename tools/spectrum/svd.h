@@ -1,0 +1,38 @@
+// Singular value decomposition of a dense matrix in double precision, by LAPACK's divide and conquer
+// (dgesdd).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/error.h"
+
+namespace lethe {
+
+// LAPACK gave up: `info` > 0 is its own count of what did not converge, < 0 the argument it refused.
+struct LapackError : RunError {
+  LapackError(const std::string& routine_, int info_)
+      : RunError(routine_ + ": LAPACK returned info = " + std::to_string(info_)),
+        routine(routine_),
+        info(info_) {}
+  std::string routine;
+  int info = 0;
+};
+
+// A = U diag(values) V^T with k = min(rows, columns); all row-major.
+struct Svd {
+  std::vector<double> values;            // [k], descending
+  std::vector<double> left;              // [rows, k]: columns are the left singular vectors
+  std::vector<double> right_transposed;  // [k, columns]: rows are the right singular vectors
+};
+
+// The singular values of the row-major a [rows, columns], descending; empty when a side is 0.
+// Throws ShapeError for a negative size or one beyond LAPACK's integers, RunError for an element that is not
+// finite (named by its row and column), LapackError when dgesdd does not converge.
+std::vector<double> singular_values(int64_t rows, int64_t columns, const double* a);
+
+// The same with the singular vectors (the thin ones).
+Svd singular_value_decomposition(int64_t rows, int64_t columns, const double* a);
+
+}  // namespace lethe

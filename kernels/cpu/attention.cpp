@@ -104,12 +104,15 @@ void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<
                const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace) {
   const int64_t blocks = (shape.tokens + kQueryBlock - 1) / kQueryBlock;
   const int64_t per_thread = ForwardScratch<T>(nullptr, shape.head_dim).elements;
-  parallel_pieces(shape.batch * shape.heads * blocks, 1, [&](int64_t piece, int64_t) {
-    const int64_t begin = piece % blocks * kQueryBlock, head = piece / blocks;
+  const int64_t grain = attention_grain(kQueryBlock * shape.tokens * shape.head_dim);
+  parallel_pieces(shape.batch * shape.heads * blocks, grain, [&](int64_t first, int64_t last) {
     const ForwardScratch<T> scratch(static_cast<compute_t<T>*>(workspace) + omp_get_thread_num() * per_thread,
                                     shape.head_dim);
-    attend(shape, scale, q, k, v, document_start, out, lse, scratch, head / shape.heads, head % shape.heads,
-           begin, std::min(shape.tokens, begin + kQueryBlock));
+    for (int64_t piece = first; piece < last; ++piece) {
+      const int64_t begin = piece % blocks * kQueryBlock, head = piece / blocks;
+      attend(shape, scale, q, k, v, document_start, out, lse, scratch, head / shape.heads, head % shape.heads,
+             begin, std::min(shape.tokens, begin + kQueryBlock));
+    }
   });
 }
 

@@ -143,9 +143,13 @@ void attention_backward(const AttentionShape& shape, double scale, Rows<const T>
                         AttentionGradient<T> dv, void* workspace) {
   const Problem<T> problem{shape, scale, dout, q, k, v, document_start, out, lse, dq, dk, dv};
   const int64_t per_thread = BackwardScratch<T>(nullptr, shape).elements;
-  parallel_pieces(shape.batch * shape.kv_heads, 1, [&](int64_t piece, int64_t) {
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t grain = attention_grain(5 * shape.tokens * shape.tokens / 2 * shape.head_dim * group);
+  parallel_pieces(shape.batch * shape.kv_heads, grain, [&](int64_t first, int64_t last) {
     auto* const start = static_cast<compute_t<T>*>(workspace) + omp_get_thread_num() * per_thread;
-    head_group(problem, BackwardScratch<T>(start, shape), piece / shape.kv_heads, piece % shape.kv_heads);
+    const BackwardScratch<T> scratch(start, shape);
+    for (int64_t piece = first; piece < last; ++piece)
+      head_group(problem, scratch, piece / shape.kv_heads, piece % shape.kv_heads);
   });
 }
 

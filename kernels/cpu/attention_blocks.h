@@ -26,4 +26,11 @@ inline int64_t first_key_of_block(const AttentionShape& shape, const int32_t* ro
   return first;
 }
 
+// Pieces of work so small that waking a core costs more are joined: how many of `multiply_adds` each make
+// one.
+inline int64_t attention_grain(int64_t multiply_adds) {
+  constexpr int64_t kWorthACore = 1 << 18;
+  return std::max<int64_t>(1, kWorthACore / std::max<int64_t>(1, multiply_adds));
+}
+
 }  // namespace lethe::kernels::cpu

@@ -52,9 +52,21 @@ std::vector<int32_t> positions_of(int64_t rows, int64_t tokens) {
   return positions;
 }
 
+// In the compute dtype, which is wider than bf16 cases store their constants in.
 Var rope_table(CaseBuilder& b, int64_t positions, int64_t head_dim) {
-  return b.constant("table", {positions, head_dim},
-                    ops::rope_table_values(10000, head_dim, {}, positions, b.dtype()));
+  const Shape shape{positions, head_dim};
+  const Var values =
+      b.constant("table", shape, ops::rope_table_values(10000, head_dim, {}, positions, b.dtype()));
+  const Var table = b.tape().tensor(shape, compute_dtype(b.dtype()), "rope_table");
+  ops::copy(b.tape(), values, {table});
+  return table;
+}
+
+// A parameter as an activation: its gradient has the case's dtype on the way.
+Var activation(CaseBuilder& b, const std::string& name, Shape shape, double spread, int64_t pitch = 0) {
+  const Var x = b.tape().tensor(shape, b.dtype(), name + ".activation", Kind::activation, pitch);
+  ops::copy(b.tape(), b.parameter(name, shape, spread), {x});
+  return x;
 }
 
 // Every row's documents start at multiples of `document` tokens; 0: one document.
@@ -67,9 +79,9 @@ std::vector<int32_t> starts_of(int64_t rows, int64_t tokens, int64_t document) {
 OpCase attention_case(const std::string& name, const ops::AttentionShape& s, int64_t document = 0) {
   return {"attention_" + name, [=](CaseBuilder& b) {
             const int64_t rows = s.batch * s.tokens;
-            const Var q = b.parameter("q", {rows, s.heads * s.head_dim}, 1.5, s.heads * s.head_dim + 3);
-            const Var k = b.parameter("k", {rows, s.kv_heads * s.head_dim}, 1.5);
-            const Var v = b.parameter("v", {rows, s.kv_heads * s.head_dim});
+            const Var q = activation(b, "q", {rows, s.heads * s.head_dim}, 1.5, s.heads * s.head_dim + 3);
+            const Var k = activation(b, "k", {rows, s.kv_heads * s.head_dim}, 1.5);
+            const Var v = activation(b, "v", {rows, s.kv_heads * s.head_dim}, 1.0);
             const Var starts = b.integers("starts", {rows}, starts_of(s.batch, s.tokens, document));
             return std::vector<Var>{ops::attention(b.tape(), q, k, v, starts, s)};
           }};

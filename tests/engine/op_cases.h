@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ struct OpCase {
   std::string name;  // "rmsnorm_rows3_width1025"
   std::function<std::vector<Var>(CaseBuilder&)> record;
 };
+
+// How a case is named where GoogleTest would print its bytes.
+void PrintTo(const OpCase& op_case, std::ostream* out);
 
 // The rows of all operations; each tests/engine/op_cases_*.cpp contributes one function, listed in
 // op_cases.cpp.

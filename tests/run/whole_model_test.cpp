@@ -19,6 +19,8 @@ struct Variant {
   Recompute recompute = Recompute::none;
 };
 
+void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
+
 ProgramSpec spec_of(const Variant& v, DType dtype) {
   ProgramSpec spec = tiny_spec(dtype, v.tied);
   if (v.rank > 0) spec.lora = tiny_lora(v.rank, v.dropout);

@@ -9,7 +9,7 @@ Session::Session(std::unique_ptr<State> state, std::vector<std::unique_ptr<Tape>
     : state_(std::move(state)), programs_(std::move(programs)), backend_(std::move(backend)) {
   std::vector<const Tape*> tapes;
   for (const auto& p : programs_) tapes.push_back(p.get());
-  plan_ = make_plan(*state_, tapes, backend_->threads(), budget_bytes);
+  plan_ = make_plan(*state_, tapes, backend_->device(), budget_bytes);
   arena_ = backend_->allocate(plan_.arena_bytes);
   for (size_t i = 0; i < programs_.size(); ++i) {
     executables_.push_back(backend_->compile(*programs_[i], plan_.programs[i], arena_.get()));

@@ -6,7 +6,11 @@
 // multiplied and summed in float and rounded once to C's type.
 #pragma once
 
+#include <algorithm>
+#include <memory>
+
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels {
 
@@ -28,3 +32,40 @@ template <class A, class B, class C>
 int64_t matmul_workspace_bytes(int64_t m, int64_t n, int64_t k, int threads);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+// cuBLASLt, and the algorithm picked for each product seen so far. Not for use by several threads at once.
+class MatmulLibrary {
+ public:
+  struct Plan;
+  struct Parts;
+  MatmulLibrary();
+  ~MatmulLibrary();
+  MatmulLibrary(const MatmulLibrary&) = delete;
+  MatmulLibrary& operator=(const MatmulLibrary&) = delete;
+
+  // Picks an algorithm unless one was picked for such a product before; null where the library has none. Work of
+  // the host: to be done before a program is timed or captured.
+  template <class A, class B, class C>
+  const Plan* plan(MatmulForm form, Rows<const A> a, Rows<const B> b, Rows<C> c, int64_t workspace_bytes);
+
+  Parts& parts() { return *parts_; }
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+// The same bits from run to run. workspace: matmul_workspace_bytes().
+template <class A, class B, class C>
+void matmul(MatmulLibrary& library, MatmulForm form, double alpha, Rows<const A> a, Rows<const B> b, Rows<C> c,
+            Write write, void* workspace, int64_t workspace_bytes, Stream stream);
+
+// For sums over k that are split: some copies of the output in float or double, up to what NVIDIA advises for
+// this generation.
+inline int64_t matmul_workspace_bytes(int64_t m, int64_t n) {
+  constexpr int64_t kAdvised = int64_t{32} << 20, kCopies = 16;
+  return std::min(kAdvised, m * n * int64_t{8} * kCopies);
+}
+
+}  // namespace lethe::kernels::cuda

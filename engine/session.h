@@ -28,6 +28,8 @@ class Session {
 
   // Runs every node of a program in order.
   void run(size_t program);
+  // Seconds each node of a program took so far, if the backend was asked to time them; else empty.
+  std::vector<double> node_seconds(size_t program) const { return executables_[program]->node_seconds(); }
 
   // A persistent tensor's memory.
   Buffer buffer(int32_t persistent) const;

@@ -50,8 +50,10 @@ Curve train(const ProgramSpec& spec, std::unique_ptr<Backend> backend, int64_t s
   const TinyBatch batch(spec.rows, spec.tokens, spec.config.vocab_size);
   Trainer trainer(session, *run.programs.step);
   Curve curve;
+  const PersistentInfo& rate = session.state()[session.state().require(step::learning_rate)];
+  const std::vector<double> rates(static_cast<size_t>(elements_of(rate.shape)), spec.optimizer->learning_rate);
   for (int64_t s = 1; s <= steps; ++s) {
-    const StepResult result = trainer.step({batch.part(0, spec.rows)}, s, {spec.optimizer->learning_rate, spec.optimizer->learning_rate});
+    const StepResult result = trainer.step({batch.part(0, spec.rows)}, s, rates);
     curve.losses.push_back(result.loss);
     curve.norms.push_back(result.gradient_norm);
   }

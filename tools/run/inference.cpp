@@ -21,17 +21,26 @@ InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions
   if (adapter) spec_.lora = adapter->config;
   programs_ = record_programs(spec_, true);
   session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       make_cpu_backend({.threads = static_cast<int>(options.threads)}));
+                                       make_backend({.device = options.device, .threads = static_cast<int>(options.threads)}));
   fill_model(*session_, source_);
   if (adapter) load_adapter(*session_, *adapter, source_.config);
 }
 
 Buffer InferenceModel::logits() {
   session_->run(programs_.evaluate);
-  return session_->buffer(programs_.evaluate, programs_.logits);
+  return on_host(programs_.logits, logits_copy_);
 }
 
-Buffer InferenceModel::losses() const { return session_->buffer(programs_.evaluate, programs_.losses); }
+Buffer InferenceModel::losses() { return on_host(programs_.losses, losses_copy_); }
+
+Buffer InferenceModel::on_host(Var var, std::vector<std::byte>& copy) const {
+  Buffer found = session_->buffer(programs_.evaluate, var);
+  if (session_->backend().device().kind == DeviceKind::cpu) return found;
+  copy.resize(static_cast<size_t>(found.rows * found.pitch * size_of(found.dtype)));
+  session_->backend().download(copy.data(), found.data, static_cast<int64_t>(copy.size()));
+  found.data = copy.data();
+  return found;
+}
 
 PlainBatch::PlainBatch(int64_t rows, int64_t tokens)
     : ids(static_cast<size_t>(rows * tokens), 0),

@@ -97,7 +97,7 @@ TrainingRun::TrainingRun(PreparedRun prepared)
   const TrainOptions& o = prepared_.options;
   const auto budget = o.memory_budget_gb > 0 ? static_cast<int64_t>(o.memory_budget_gb * 1e9) : -1;
   session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       make_cpu_backend({.threads = static_cast<int>(o.threads)}), budget);
+                                       make_backend({.device = o.device, .threads = static_cast<int>(o.threads)}), budget);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
   initialise_optimizer(*session_);

@@ -1,5 +1,5 @@
-// The CUDA backend: one stream of one GPU, one allocation of exactly the planned bytes. Uploads, downloads and
-// programs are all queued on the stream, so they happen in the order they were asked for.
+// The CUDA backend: one stream of one GPU, one allocation of exactly the planned bytes. Uploads, downloads
+// and programs are all queued on the stream, so they happen in the order they were asked for.
 #include <fmt/format.h>
 
 #include "engine/backend/cuda_executable.h"
@@ -22,13 +22,11 @@ class CudaBackend final : public Backend {
     check_cuda(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
     void* memory = nullptr;
     const auto wanted = static_cast<size_t>(std::max(bytes, kAlignment));
-    const cudaError_t status = cudaMalloc(&memory, wanted);
-    if (status == cudaErrorMemoryAllocation) {
-      cudaGetLastError();  // an allocation that failed leaves the context as it was
-      throw MemoryError("arena", fmt::format("the GPU refused {} bytes of memory; {} of its {} are free", bytes,
-                                             free, total));
+    if (wanted > free) {
+      throw MemoryError("arena", fmt::format("{} bytes do not fit the GPU's memory: {} of its {} are free",
+                                             bytes, free, total));
     }
-    check_cuda(status, "cudaMalloc");
+    check_cuda(cudaMalloc(&memory, wanted), "cudaMalloc");
     std::shared_ptr<void> owned(memory, [](void* p) { cudaFree(p); });
     check_cuda(cudaMemsetAsync(memory, 0, wanted, stream_.get()), "cudaMemset");
     wait();
@@ -40,13 +38,15 @@ class CudaBackend final : public Backend {
   }
 
   void upload(void* device, const void* host, int64_t bytes) override {
-    check_cuda(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_.get()),
-               "upload");
+    check_cuda(
+        cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_.get()),
+        "upload");
     wait();  // the caller's memory may go
   }
   void download(void* host, const void* device, int64_t bytes) override {
-    check_cuda(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_.get()),
-               "download");
+    check_cuda(
+        cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_.get()),
+        "download");
     wait();
   }
   void wait() override { check_cuda(cudaStreamSynchronize(stream_.get()), "the GPU's queued work"); }

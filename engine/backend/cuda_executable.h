@@ -1,6 +1,6 @@
 // A program on the GPU: its nodes queued one after the other the first time, captured in a CUDA graph the
-// second time, and replayed as one from then on. Whatever changes from step to step lies in device memory, so a
-// replay is always right.
+// second time, and replayed as one from then on. Whatever changes from step to step lies in device memory, so
+// a replay is always right.
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ class CudaExecutable final : public Executable {
   CudaExecutable(const CudaExecutable&) = delete;
   CudaExecutable& operator=(const CudaExecutable&) = delete;
 
-  // Queues the program and returns. Throws DeviceError naming the node that could not be queued; work that fails
-  // later is reported by the backend's wait and transfers.
+  // Queues the program and returns. Throws DeviceError naming the node that could not be queued; work that
+  // fails later is reported by the backend's wait and transfers.
   void run() override;
   std::vector<double> node_seconds() const override { return seconds_; }
 

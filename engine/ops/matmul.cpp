@@ -61,11 +61,12 @@ class Matmul final : public Op {
 
   int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     const Sizes s = sizes(node, tape);
-    if (device.kind == DeviceKind::cuda) return kernels::cuda::matmul_workspace_bytes(s.m, s.n);
     int64_t bytes = 0;
     dispatch(tape.info(node.inputs[0]).dtype, tape.info(node.inputs[1]).dtype,
              tape.info(node.outputs[0].var).dtype, [&]<class A, class B, class C>() {
-               bytes = kernels::cpu::matmul_workspace_bytes<A, B, C>(s.m, s.n, s.k, device.threads);
+               bytes = device.kind == DeviceKind::cuda
+                           ? kernels::cuda::matmul_workspace_bytes<A, B, C>(s.m, s.n, s.k)
+                           : kernels::cpu::matmul_workspace_bytes<A, B, C>(s.m, s.n, s.k, device.threads);
              });
     return bytes;
   }

@@ -1,6 +1,5 @@
 // z = x + y: one element-wise pass.
 #include "kernels/add.h"
-
 #include "kernels/cuda/elements.cuh"
 
 namespace lethe::kernels::cuda {
@@ -27,7 +26,11 @@ struct Add {
 template <class T>
 void add(Rows<const T> x, Rows<const T> y, Rows<T> z, Stream stream) {
   for_elements(
-      stream, [](auto a, auto b, auto sum) { return Add<T>{a, b, sum}; }, x, y, z);
+      stream,
+      [](auto a, auto b, auto sum) {
+        return Add<T>{a, b, sum};
+      },
+      x, y, z);
 }
 
 template void add<double>(Rows<const double>, Rows<const double>, Rows<double>, Stream);

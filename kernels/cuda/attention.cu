@@ -1,7 +1,8 @@
-// Attention with a running softmax over tiles of keys (FlashAttention's plan) on the ordinary arithmetic units,
-// for every storage type. A block has one tile of queries of one head; the output stays in registers until all
-// keys that any of its queries sees have passed.
+// Attention with a running softmax over tiles of keys (FlashAttention's plan) on the ordinary arithmetic
+// units, for double and float; bf16 goes to the tensor cores in attention_bf16.cu. A block has one tile of
+// queries of one head; the output stays in registers until all keys that any of its queries sees have passed.
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_bf16.cuh"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -56,7 +57,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
   const int64_t row = static_cast<int64_t>(b) * tokens, column = static_cast<int64_t>(h) * d;
   const int64_t kv_column = h / (shape.heads / shape.kv_heads) * d;
 
-  if (tid < L::length) memory.first[tid] = tid < queries ? first_key(shape, document_start + row, begin + tid) : end;
+  if (tid < L::length)
+    memory.first[tid] = tid < queries ? first_key(shape, document_start + row, begin + tid) : end;
   load_tile<D>(q, row + begin, queries, column, d, memory.q);
   __syncthreads();
   int start = end;
@@ -121,15 +123,19 @@ template <class T>
 void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
                const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream) {
   if (shape.batch == 0 || shape.tokens == 0) return;
-  dispatch_head_dim(shape.head_dim, [&]<int D>() {
-    constexpr int kLength = Tiles<compute_t<T>, D>::length;
-    constexpr size_t kBytes = ForwardMemory<D, T>::bytes;
-    const dim3 grid(static_cast<unsigned>((shape.tokens + kLength - 1) / kLength),
-                    static_cast<unsigned>(shape.batch * shape.heads));
-    allow_shared(forward<D, T>, kBytes);
-    forward<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(
-        shape, static_cast<compute_t<T>>(scale), q, k, v, document_start, out, lse);
-  });
+  if constexpr (std::is_same_v<T, bf16>) {
+    return attention_bf16(shape, scale, q, k, v, document_start, out, lse, stream);
+  } else {
+    dispatch_head_dim(shape.head_dim, [&]<int D>() {
+      constexpr int kLength = Tiles<compute_t<T>, D>::length;
+      constexpr size_t kBytes = ForwardMemory<D, T>::bytes;
+      const dim3 grid(static_cast<unsigned>((shape.tokens + kLength - 1) / kLength),
+                      static_cast<unsigned>(shape.batch * shape.heads));
+      allow_shared(forward<D, T>, kBytes);
+      forward<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(
+          shape, static_cast<compute_t<T>>(scale), q, k, v, document_start, out, lse);
+    });
+  }
 }
 
 #define LETHE_ATTENTION(T)                                                                               \

@@ -1,6 +1,7 @@
 // What attention's forward and backward passes share on the GPU: square tiles of queries and keys in shared
 // memory, widened to the compute type, and two products of tiles. A block has 16 x 16 threads; of a tile's
-// scores each has every 16th row and every 16th column, of an output tile every 16th row and columns in fours.
+// scores each has every 16th row and every 16th column, of an output tile every 16th row and columns in
+// fours.
 #pragma once
 
 #include <math_constants.h>
@@ -113,7 +114,8 @@ __device__ void store_tile(const compute_t<T> (&o)[R][D / kSide], const Rows<T>&
 // The first key that query i of a row sees; i + 1 if it sees none.
 __device__ inline int first_key(const AttentionShape& shape, const int32_t* row_document_start, int i) {
   const int in_document = min(max(row_document_start[i], 0), i + 1);
-  return shape.window > 0 ? max(in_document, i - static_cast<int>(min(shape.window, shape.tokens)) + 1) : in_document;
+  return shape.window > 0 ? max(in_document, i - static_cast<int>(min(shape.window, shape.tokens)) + 1)
+                          : in_document;
 }
 
 // Calls body.operator()<D>() with head_dim rounded up.

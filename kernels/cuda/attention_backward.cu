@@ -1,8 +1,9 @@
 // Attention's gradients in three launches: delta_i = do_i . o_i into the workspace; dq with one block for a
-// tile of queries; dk and dv with one block for a tile of keys, which goes through the query heads of its group
-// in order. The probabilities are computed twice, and in exchange nothing is added by two blocks: the bits
-// never vary.
+// tile of queries; dk and dv with one block for a tile of keys, which goes through the query heads of its
+// group in order; for bf16 these two are in attention_bf16_backward.cu. The probabilities are computed twice,
+// and in exchange nothing is added by two blocks: the bits never vary.
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_bf16.cuh"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -188,22 +189,27 @@ void attention_backward(const AttentionShape& shape, double scale, Rows<const T>
   auto* const delta = static_cast<compute_t<T>*>(workspace);
   const int64_t warps = shape.batch * shape.tokens * shape.heads;
   delta_of<T><<<static_cast<unsigned>((warps + 7) / 8), 256, 0, native(stream)>>>(shape, dout, out, delta);
-  const Problem<T> a{shape, static_cast<compute_t<T>>(scale), dout, q, k, v, document_start, lse, delta};
-  dispatch_head_dim(shape.head_dim, [&]<int D>() {
-    constexpr int kLength = Tiles<compute_t<T>, D>::length;
-    constexpr size_t kBytes = BackwardMemory<D, T>::bytes;
-    const auto tiles = static_cast<unsigned>((shape.tokens + kLength - 1) / kLength);
-    if (dq.rows.data) {
-      allow_shared(query_gradient<D, T>, kBytes);
-      const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.heads));
-      query_gradient<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dq);
-    }
-    if (dk.rows.data || dv.rows.data) {
-      allow_shared(key_gradients<D, T>, kBytes);
-      const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.kv_heads));
-      key_gradients<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dk, dv);
-    }
-  });
+  if constexpr (std::is_same_v<T, bf16>) {
+    return attention_backward_bf16(shape, scale, dout, q, k, v, document_start, lse, delta, dq, dk, dv,
+                                   stream);
+  } else {
+    const Problem<T> a{shape, static_cast<compute_t<T>>(scale), dout, q, k, v, document_start, lse, delta};
+    dispatch_head_dim(shape.head_dim, [&]<int D>() {
+      constexpr int kLength = Tiles<compute_t<T>, D>::length;
+      constexpr size_t kBytes = BackwardMemory<D, T>::bytes;
+      const auto tiles = static_cast<unsigned>((shape.tokens + kLength - 1) / kLength);
+      if (dq.rows.data) {
+        allow_shared(query_gradient<D, T>, kBytes);
+        const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.heads));
+        query_gradient<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dq);
+      }
+      if (dk.rows.data || dv.rows.data) {
+        allow_shared(key_gradients<D, T>, kBytes);
+        const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.kv_heads));
+        key_gradients<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dk, dv);
+      }
+    });
+  }
 }
 
 #define LETHE_ATTENTION_BACKWARD(T)                                                                    \

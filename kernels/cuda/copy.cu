@@ -1,8 +1,7 @@
 // y = x or y += x between floating types: one element-wise pass, 16 bytes of the narrower type a thread.
-#include "kernels/copy.h"
-
 #include <type_traits>
 
+#include "kernels/copy.h"
 #include "kernels/cuda/elements.cuh"
 
 namespace lethe::kernels::cuda {
@@ -30,7 +29,11 @@ struct Copy {
 template <class X, class Y>
 void copy(Rows<const X> x, Rows<Y> y, Write write, Stream stream) {
   for_elements(
-      stream, [&](auto in, auto out) { return Copy<X, Y>{in, out, write}; }, x, y);
+      stream,
+      [&](auto in, auto out) {
+        return Copy<X, Y>{in, out, write};
+      },
+      x, y);
 }
 
 #define LETHE_COPY(X, Y) template void copy<X, Y>(Rows<const X>, Rows<Y>, Write, Stream);

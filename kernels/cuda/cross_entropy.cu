@@ -1,10 +1,9 @@
 // One block a row. Forward reads the logits once: each thread keeps a running maximum and the sum of
 // exponentials below it, and the pairs are joined in a fixed order. Backward is one pass that may write where
 // it read. Rows without a label are left before anything is read.
-#include "kernels/cross_entropy.h"
-
 #include <math_constants.h>
 
+#include "kernels/cross_entropy.h"
 #include "kernels/cuda/device.cuh"
 
 namespace lethe::kernels::cuda {
@@ -28,7 +27,8 @@ template <class C>
 __device__ Softmax<C> join_block(Softmax<C> mine, Softmax<C>* shared) {
 #pragma unroll
   for (int step = 16; step > 0; step /= 2) {
-    mine = mine.join({__shfl_xor_sync(0xffffffffu, mine.most, step), __shfl_xor_sync(0xffffffffu, mine.sum, step)});
+    mine = mine.join(
+        {__shfl_xor_sync(0xffffffffu, mine.most, step), __shfl_xor_sync(0xffffffffu, mine.sum, step)});
   }
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = mine;
   __syncthreads();
@@ -38,7 +38,8 @@ __device__ Softmax<C> join_block(Softmax<C> mine, Softmax<C>* shared) {
 }
 
 template <class T, int N>
-__global__ void forward(Rows<const T> logits, const int32_t* labels, compute_t<T>* losses, compute_t<T>* lse) {
+__global__ void forward(Rows<const T> logits, const int32_t* labels, compute_t<T>* losses,
+                        compute_t<T>* lse) {
   using C = compute_t<T>;
   __shared__ Softmax<C> shared[kMostThreads / 32];
   const int64_t row = blockIdx.x;
@@ -49,7 +50,8 @@ __global__ void forward(Rows<const T> logits, const int32_t* labels, compute_t<T
   }
   const T* x = row_of(logits, row);
   Softmax<C> mine{-static_cast<C>(CUDART_INF), 0};
-  for (int64_t j = static_cast<int64_t>(threadIdx.x) * N; j < logits.width; j += static_cast<int64_t>(blockDim.x) * N) {
+  for (int64_t j = static_cast<int64_t>(threadIdx.x) * N; j < logits.width;
+       j += static_cast<int64_t>(blockDim.x) * N) {
     const auto v = load<N>(x + j);
     C most = mine.most;
 #pragma unroll
@@ -78,7 +80,8 @@ __global__ void backward(Rows<const T> logits, const int32_t* labels, const comp
   const T* x = row_of(logits, row);
   T* dx = row_of(dlogits, row);
   const C scale = dlosses[row], log_sum = lse[row];
-  for (int64_t j = static_cast<int64_t>(threadIdx.x) * N; j < logits.width; j += static_cast<int64_t>(blockDim.x) * N) {
+  for (int64_t j = static_cast<int64_t>(threadIdx.x) * N; j < logits.width;
+       j += static_cast<int64_t>(blockDim.x) * N) {
     Values<T, N> out{};
     if (label != kIgnoredLabel) {
       const auto v = load<N>(x + j);
@@ -116,7 +119,8 @@ __global__ void correct(Rows<const T> logits, const int32_t* labels, unsigned lo
     best = best.join({widen(x[j]), static_cast<int32_t>(j)});
 #pragma unroll
   for (int step = 16; step > 0; step /= 2) {
-    best = best.join({__shfl_xor_sync(0xffffffffu, best.value, step), __shfl_xor_sync(0xffffffffu, best.index, step)});
+    best = best.join(
+        {__shfl_xor_sync(0xffffffffu, best.value, step), __shfl_xor_sync(0xffffffffu, best.index, step)});
   }
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = best;
   __syncthreads();
@@ -135,9 +139,11 @@ void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* lo
   const auto blocks = static_cast<unsigned>(logits.rows);
   constexpr int N = kVector<T>;
   if (logits.width % N == 0 && aligned(logits)) {
-    forward<T, N><<<blocks, threads_for(logits.width / N, kMostThreads), 0, native(stream)>>>(logits, labels, losses, lse);
+    forward<T, N><<<blocks, threads_for(logits.width / N, kMostThreads), 0, native(stream)>>>(logits, labels,
+                                                                                              losses, lse);
   } else {
-    forward<T, 1><<<blocks, threads_for(logits.width, kMostThreads), 0, native(stream)>>>(logits, labels, losses, lse);
+    forward<T, 1>
+        <<<blocks, threads_for(logits.width, kMostThreads), 0, native(stream)>>>(logits, labels, losses, lse);
   }
 }
 
@@ -160,8 +166,9 @@ template <class T>
 void count_correct(Rows<const T> logits, const int32_t* labels, int64_t* total, Write write, Stream stream) {
   if (write == Write::overwrite) cudaMemsetAsync(total, 0, sizeof *total, native(stream));
   if (logits.rows == 0) return;
-  correct<T><<<static_cast<unsigned>(logits.rows), threads_for(logits.width, kMostThreads), 0, native(stream)>>>(
-      logits, labels, reinterpret_cast<unsigned long long*>(total));
+  correct<T>
+      <<<static_cast<unsigned>(logits.rows), threads_for(logits.width, kMostThreads), 0, native(stream)>>>(
+          logits, labels, reinterpret_cast<unsigned long long*>(total));
 }
 
 #define LETHE_CROSS_ENTROPY(T)                                                                         \

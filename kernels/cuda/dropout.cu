@@ -1,10 +1,9 @@
-// y = x / (1 - p) where kept: one element-wise pass. A thread whose elements lie in whole groups of four calls
-// philox once a group; the position, and so the mask, is the CPU's.
-#include "kernels/dropout.h"
-
+// y = x / (1 - p) where kept: one element-wise pass. A thread whose elements lie in whole groups of four
+// calls philox once a group; the position, and so the mask, is the CPU's.
 #include <cmath>
 
 #include "kernels/cuda/elements.cuh"
+#include "kernels/dropout.h"
 #include "kernels/philox.h"
 
 namespace lethe::kernels::cuda {
@@ -51,8 +50,8 @@ void dropout(Rows<const T> x, double p, const DropoutKey& key, Rows<T> y, Write 
   const auto threshold = static_cast<uint32_t>(std::ceil(p * 0x1p24));
   const auto scale = static_cast<compute_t<T>>(1.0 / (1.0 - p));
   for_elements(
-      stream,
-      [&](auto in, auto out) { return Dropout<T>{in, out, key, x.width, threshold, scale, write}; }, x, y);
+      stream, [&](auto in, auto out) { return Dropout<T>{in, out, key, x.width, threshold, scale, write}; },
+      x, y);
 }
 
 template void dropout<double>(Rows<const double>, double, const DropoutKey&, Rows<double>, Write, Stream);

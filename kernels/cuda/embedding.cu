@@ -1,9 +1,8 @@
 // Rows of a table, and the way back without atomic sums: a token is a leader if no earlier one has its id; a
-// leader's block finds the later ones in order and adds them up in registers, so a table's row is written once
-// and its bits never vary. A block takes a slice of columns; frequent ids are spread over the slices.
-#include "kernels/embedding.h"
-
+// leader's block finds the later ones in order and adds them up in registers, so a table's row is written
+// once and its bits never vary. A block takes a slice of columns; frequent ids are spread over the slices.
 #include "kernels/cuda/elements.cuh"
+#include "kernels/embedding.h"
 #include "kernels/fill.h"
 
 namespace lethe::kernels::cuda {
@@ -91,7 +90,8 @@ template <class Table, class Y>
 void embedding(Rows<const Table> table, const int32_t* ids, Rows<Y> y, Stream stream) {
   const Embedding<Table, Y> body{table, ids, y};
   constexpr int N = Embedding<Table, Y>::vector;
-  if (y.width % N == 0 && aligned(table) && aligned(y)) return launch_elements<N>(y.rows, y.width, body, stream);
+  if (y.width % N == 0 && aligned(table) && aligned(y))
+    return launch_elements<N>(y.rows, y.width, body, stream);
   launch_elements<1>(y.rows, y.width, body, stream);
 }
 
@@ -100,7 +100,8 @@ void embedding_backward(Rows<const DY> dy, const int32_t* ids, int32_t padding_i
                         Write write, Stream stream) {
   if (write == Write::overwrite) fill<DTable>(dtable, 0, stream);
   if (dy.rows == 0 || dtable.width == 0) return;
-  const dim3 grid(static_cast<unsigned>(dy.rows), static_cast<unsigned>((dtable.width + kSlice - 1) / kSlice));
+  const dim3 grid(static_cast<unsigned>(dy.rows),
+                  static_cast<unsigned>((dtable.width + kSlice - 1) / kSlice));
   sum_of_id<<<grid, kThreads, 0, native(stream)>>>(dy, ids, padding_id, dtable);
 }
 

@@ -1,7 +1,6 @@
 // y = value, the value given by the host or read from memory: one element-wise pass of stores.
-#include "kernels/fill.h"
-
 #include "kernels/cuda/elements.cuh"
+#include "kernels/fill.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -29,13 +28,21 @@ struct Broadcast {
 template <class T>
 void fill(Rows<T> y, compute_t<T> value, Stream stream) {
   for_elements(
-      stream, [&](auto out) { return Broadcast<T, float>{nullptr, value, out, Write::overwrite}; }, y);
+      stream,
+      [&](auto out) {
+        return Broadcast<T, float>{nullptr, value, out, Write::overwrite};
+      },
+      y);
 }
 
 template <class T, class S>
 void broadcast(const S* value, Rows<T> y, Write write, Stream stream) {
   for_elements(
-      stream, [&](auto out) { return Broadcast<T, S>{value, 0, out, write}; }, y);
+      stream,
+      [&](auto out) {
+        return Broadcast<T, S>{value, 0, out, write};
+      },
+      y);
 }
 
 #define LETHE_FILL(T)                                                        \

@@ -1,9 +1,8 @@
-// Products by cuBLASLt where it has the combination of types, else by a plain tiled kernel of our own (mixed
-// storage, shapes the library refuses). cuBLASLt is column-major: it is asked for C^T = op(B)^T op(A)^T, which
-// is the row-major C in memory. Float is multiplied in float, never TF32; bf16 is summed in float; sums split
-// over k are joined in the compute type, in a fixed order.
-#include "kernels/matmul.h"
-
+// Products by cuBLASLt where it has the combination of types, else by a plain tiled kernel of our own. A
+// float operand beside a bf16 one is split into two bf16 parts, x = high + low to 16 bits, and multiplied
+// part by part: no wide copy of the large operand is made. cuBLASLt is column-major: it is asked for C^T =
+// op(B)^T op(A)^T, which is the row-major C in memory. Float is multiplied in float, never TF32; bf16 is
+// summed in float; sums split over k are joined in the compute type, in a fixed order.
 #include <cublasLt.h>
 
 #include <array>
@@ -14,6 +13,7 @@
 
 #include "kernels/cuda/elements.cuh"
 #include "kernels/fill.h"
+#include "kernels/matmul.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -27,8 +27,10 @@ __global__ void plain(MatmulForm form, compute_t<C> alpha, Rows<const A> a, Rows
   using S = compute_t<C>;
   __shared__ S left[kTile][kTile + 1], right[kTile][kTile + 1];
   const int tx = static_cast<int>(threadIdx.x), ty = static_cast<int>(threadIdx.y);
-  for (int64_t top = static_cast<int64_t>(blockIdx.y) * kTile; top < c.rows; top += static_cast<int64_t>(gridDim.y) * kTile) {
-    const int64_t row = top + ty, first_column = static_cast<int64_t>(blockIdx.x) * kTile, column = first_column + tx;
+  for (int64_t top = static_cast<int64_t>(blockIdx.y) * kTile; top < c.rows;
+       top += static_cast<int64_t>(gridDim.y) * kTile) {
+    const int64_t row = top + ty, first_column = static_cast<int64_t>(blockIdx.x) * kTile,
+                  column = first_column + tx;
     S sum = 0;
     for (int64_t k0 = 0; k0 < depth; k0 += kTile) {
       const int64_t ka = k0 + tx, kb = k0 + ty;
@@ -45,6 +47,45 @@ __global__ void plain(MatmulForm form, compute_t<C> alpha, Rows<const A> a, Rows
   }
 }
 
+struct Split {
+  static constexpr int vector = 4;
+  Rows<const float> x;
+  Rows<bf16> high, low;
+
+  template <int N>
+  __device__ void at(int64_t r, int64_t c) const {
+    const auto v = load<N>(row_of(x, r) + c);
+    Values<bf16, N> upper, rest;
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      upper.at[i] = widen(narrow<bf16>(v.at[i]));
+      rest.at[i] = v.at[i] - upper.at[i];
+    }
+    store(row_of(high, r) + c, upper, Write::overwrite);
+    store(row_of(low, r) + c, rest, Write::overwrite);
+  }
+};
+
+// The two parts of x at the workspace's start, which then begins behind them.
+struct TwoParts {
+  Rows<const bf16> high, low;
+};
+TwoParts split(Rows<const float> x, void*& workspace, int64_t& workspace_bytes, Stream stream) {
+  const int64_t bytes = matmul_split_bytes(x.rows, x.width), pitch = (x.width + 7) / 8 * 8;
+  auto* const start = static_cast<unsigned char*>(workspace);
+  const Rows<bf16> high{reinterpret_cast<bf16*>(start), x.rows, x.width, pitch};
+  const Rows<bf16> low{reinterpret_cast<bf16*>(start + bytes / 2), x.rows, x.width, pitch};
+  for_elements(
+      stream,
+      [](auto in, auto upper, auto rest) {
+        return Split{in, upper, rest};
+      },
+      x, high, low);
+  workspace = start + bytes;
+  workspace_bytes -= bytes;
+  return {{high.data, x.rows, x.width, pitch}, {low.data, x.rows, x.width, pitch}};
+}
+
 template <class T>
 constexpr cudaDataType_t cuda_type = std::is_same_v<T, double>  ? CUDA_R_64F
                                      : std::is_same_v<T, float> ? CUDA_R_32F
@@ -59,7 +100,7 @@ void check(cublasStatus_t status, const char* what) {
 struct Key {
   MatmulForm form;
   std::array<int, 3> types;
-  std::array<int64_t, 6> sizes;      // m, n, k and the three pitches
+  std::array<int64_t, 6> sizes;       // m, n, k and the three pitches
   std::array<uint32_t, 3> alignment;  // of the addresses, in bytes
   int64_t workspace;
   auto operator<=>(const Key&) const = default;
@@ -130,15 +171,18 @@ void choose_algorithm(cublasLtHandle_t handle, MatmulLibrary::Plan& plan, const 
     check(cublasLtMatmulPreferenceSetAttribute(preference, which, &value, sizeof value), "preference");
   };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(key.workspace));
-  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+  // The parts of a split sum are never rounded to bf16; in float and double the output's type is as good.
+  uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  if (key.types[2] != CUDA_R_16BF) schemes |= CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.alignment[1]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.alignment[0]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.alignment[2]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.alignment[2]);
   cublasLtMatmulHeuristicResult_t found{};
   int count = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle, plan.product, plan.first, plan.second,
-                                                               plan.result, plan.result, preference, 1, &found, &count);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+      handle, plan.product, plan.first, plan.second, plan.result, plan.result, preference, 1, &found, &count);
   cublasLtMatmulPreferenceDestroy(preference);
   plan.has_algorithm = status == CUBLAS_STATUS_SUCCESS && count == 1;
   plan.algorithm = found.algo;
@@ -184,17 +228,33 @@ const MatmulLibrary::Plan* MatmulLibrary::plan(MatmulForm form, Rows<const A> a,
 }
 
 template <class A, class B, class C>
-void matmul(MatmulLibrary& library, MatmulForm form, double alpha, Rows<const A> a, Rows<const B> b, Rows<C> c,
-            Write write, void* workspace, int64_t workspace_bytes, Stream stream) {
+void matmul(MatmulLibrary& library, MatmulForm form, double alpha, Rows<const A> a, Rows<const B> b,
+            Rows<C> c, Write write, void* workspace, int64_t workspace_bytes, Stream stream) {
   using S = compute_t<C>;
   if (c.rows == 0 || c.width == 0) return;
   const int64_t depth = form == MatmulForm::tn ? a.rows : a.width;
+  if constexpr (!std::is_same_v<A, B>) {
+    if (depth > 0) {
+      // The small part first: where the output is bf16, what it is rounded to then matters least.
+      Rows<const bf16> a_high, a_low, b_high, b_low;
+      if constexpr (std::is_same_v<A, float>) {
+        const TwoParts parts = split(a, workspace, workspace_bytes, stream);
+        a_high = parts.high, a_low = parts.low, b_high = b_low = b;
+      } else {
+        const TwoParts parts = split(b, workspace, workspace_bytes, stream);
+        b_high = parts.high, b_low = parts.low, a_high = a_low = a;
+      }
+      matmul(library, form, alpha, a_low, b_low, c, write, workspace, workspace_bytes, stream);
+      return matmul(library, form, alpha, a_high, b_high, c, Write::accumulate, workspace, workspace_bytes,
+                    stream);
+    }
+  }
   const MatmulLibrary::Plan* plan = library.plan(form, a, b, c, workspace_bytes);
   const S factor = static_cast<S>(alpha), keep = write == Write::accumulate ? 1 : 0;
   if (plan) {
-    check(cublasLtMatmul(library.parts().handle, plan->product, &factor, b.data, plan->first, a.data, plan->second,
-                         &keep, c.data, plan->result, c.data, plan->result, &plan->algorithm, workspace,
-                         static_cast<size_t>(workspace_bytes), native(stream)),
+    check(cublasLtMatmul(library.parts().handle, plan->product, &factor, b.data, plan->first, a.data,
+                         plan->second, &keep, c.data, plan->result, c.data, plan->result, &plan->algorithm,
+                         workspace, static_cast<size_t>(workspace_bytes), native(stream)),
           "product");
     return;
   }
@@ -203,7 +263,7 @@ void matmul(MatmulLibrary& library, MatmulForm form, double alpha, Rows<const A>
   plain<A, B, C><<<grid, dim3(kTile, kTile), 0, native(stream)>>>(form, factor, a, b, c, depth, write);
 }
 
-#define LETHE_MATMUL(A, B, C)                                                                                 \
+#define LETHE_MATMUL(A, B, C)                                                                                \
   template const MatmulLibrary::Plan* MatmulLibrary::plan<A, B, C>(MatmulForm, Rows<const A>, Rows<const B>, \
                                                                    Rows<C>, int64_t);                        \
   template void matmul<A, B, C>(MatmulLibrary&, MatmulForm, double, Rows<const A>, Rows<const B>, Rows<C>,   \

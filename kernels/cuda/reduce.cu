@@ -1,10 +1,9 @@
-// Sums over whole tensors, in double. Two launches: a number of pieces that the shape alone decides, one block
-// each, then one block that adds the pieces in a fixed order.
-#include "kernels/reduce.h"
-
+// Sums over whole tensors, in double. Two launches: a number of pieces that the shape alone decides, one
+// block each, then one block that adds the pieces in a fixed order.
 #include <math_constants.h>
 
 #include "kernels/cuda/elements.cuh"
+#include "kernels/reduce.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -70,7 +69,8 @@ __device__ double total_of(const double* scratch, int64_t count) {
 }
 
 template <class R>
-__global__ void __launch_bounds__(kThreads) finish(const double* scratch, int64_t count, R* total, Write write) {
+__global__ void __launch_bounds__(kThreads)
+    finish(const double* scratch, int64_t count, R* total, Write write) {
   const double sum = total_of(scratch, count);
   if (threadIdx.x != 0) return;
   *total = static_cast<R>(write == Write::accumulate ? static_cast<double>(*total) + sum : sum);
@@ -149,7 +149,11 @@ void weighted_sum(Rows<const T> x, Rows<const T> w, double* scratch, compute_t<T
 template <class T>
 void scaled(const compute_t<T>* scale, Rows<const T> x, Rows<T> y, Write write, Stream stream) {
   for_elements(
-      stream, [&](auto in, auto out) { return Scaled<T>{scale, in, out, write}; }, x, y);
+      stream,
+      [&](auto in, auto out) {
+        return Scaled<T>{scale, in, out, write};
+      },
+      x, y);
 }
 
 void finish_norm(const double* partials, int64_t count, double max_norm, double* norm, double* scale,
@@ -157,11 +161,11 @@ void finish_norm(const double* partials, int64_t count, double max_norm, double*
   norm_of<<<1, kThreads, 0, native(stream)>>>(partials, count, max_norm, norm, scale);
 }
 
-#define LETHE_REDUCE(T)                                                                                    \
-  template void sum<T, double>(Rows<const T>, double*, double*, Write, Stream);                            \
-  template void sum<T, float>(Rows<const T>, double*, float*, Write, Stream);                              \
-  template void sum_of_squares<T>(Rows<const T>, double*, double*, Stream);                                \
-  template void weighted_sum<T>(Rows<const T>, Rows<const T>, double*, compute_t<T>*, Write, Stream);      \
+#define LETHE_REDUCE(T)                                                                               \
+  template void sum<T, double>(Rows<const T>, double*, double*, Write, Stream);                       \
+  template void sum<T, float>(Rows<const T>, double*, float*, Write, Stream);                         \
+  template void sum_of_squares<T>(Rows<const T>, double*, double*, Stream);                           \
+  template void weighted_sum<T>(Rows<const T>, Rows<const T>, double*, compute_t<T>*, Write, Stream); \
   template void scaled<T>(const compute_t<T>*, Rows<const T>, Rows<T>, Write, Stream);
 LETHE_REDUCE(double)
 LETHE_REDUCE(float)

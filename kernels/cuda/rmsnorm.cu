@@ -1,9 +1,8 @@
 // RMS normalisation. Forward and dx: one block a row, which sums, then goes over the row again while it is
-// still in the first-level cache. The gain's gradient runs down columns: first each block sums a slice of rows
-// for its columns into the workspace, then the slices are added in order, so the bits never vary.
-#include "kernels/rmsnorm.h"
-
+// still in the first-level cache. The gain's gradient runs down columns: first each block sums a slice of
+// rows for its columns into the workspace, then the slices are added in order, so the bits never vary.
 #include "kernels/cuda/device.cuh"
+#include "kernels/rmsnorm.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -17,7 +16,8 @@ __global__ void forward(Rows<const T> x, const T* gain, compute_t<T> epsilon, Ro
   const T* in = row_of(x, row);
   T* out = row_of(y, row);
   C sum = 0;
-  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width; c += static_cast<int64_t>(blockDim.x) * N) {
+  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width;
+       c += static_cast<int64_t>(blockDim.x) * N) {
     const auto v = load<N>(in + c);
 #pragma unroll
     for (int i = 0; i < N; ++i) sum += v.at[i] * v.at[i];
@@ -25,7 +25,8 @@ __global__ void forward(Rows<const T> x, const T* gain, compute_t<T> epsilon, Ro
   sum = block_reduce(sum, Plus{}, shared);
   const C r = C(1) / sqrt(sum / static_cast<C>(x.width) + epsilon);
   if (threadIdx.x == 0) inverse_rms[row] = r;
-  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width; c += static_cast<int64_t>(blockDim.x) * N) {
+  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width;
+       c += static_cast<int64_t>(blockDim.x) * N) {
     const auto v = load<N>(in + c), g = load<N>(gain + c);
     Values<T, N> result;
 #pragma unroll
@@ -43,14 +44,16 @@ __global__ void backward(Rows<const T> dy, Rows<const T> x, const T* gain, const
   const T *in = row_of(x, row), *d = row_of(dy, row);
   T* out = row_of(dx, row);
   C dot = 0;
-  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width; c += static_cast<int64_t>(blockDim.x) * N) {
+  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width;
+       c += static_cast<int64_t>(blockDim.x) * N) {
     const auto v = load<N>(in + c), g = load<N>(gain + c), dv = load<N>(d + c);
 #pragma unroll
     for (int i = 0; i < N; ++i) dot += g.at[i] * dv.at[i] * v.at[i];
   }
   dot = block_reduce(dot, Plus{}, shared);
   const C r = inverse_rms[row], along_x = r * r * dot / static_cast<C>(x.width);
-  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width; c += static_cast<int64_t>(blockDim.x) * N) {
+  for (int64_t c = static_cast<int64_t>(threadIdx.x) * N; c < x.width;
+       c += static_cast<int64_t>(blockDim.x) * N) {
     const auto v = load<N>(in + c), g = load<N>(gain + c), dv = load<N>(d + c);
     Values<T, N> result;
 #pragma unroll
@@ -118,7 +121,8 @@ void rmsnorm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const co
   const auto blocks = static_cast<unsigned>(x.rows);
   if (wide(x, gain) && aligned(dy) && aligned(dx)) {
     constexpr int N = kVector<T>;
-    backward<T, N><<<blocks, threads_for(x.width / N), 0, native(stream)>>>(dy, x, gain, inverse_rms, dx, write);
+    backward<T, N>
+        <<<blocks, threads_for(x.width / N), 0, native(stream)>>>(dy, x, gain, inverse_rms, dx, write);
   } else {
     backward<T, 1><<<blocks, threads_for(x.width), 0, native(stream)>>>(dy, x, gain, inverse_rms, dx, write);
   }
@@ -132,8 +136,10 @@ void rmsnorm_backward_gain(Rows<const T> dy, Rows<const T> x, const compute_t<T>
   const int64_t slices = rmsnorm_gain_slices(x.rows), per_slice = slices ? (x.rows + slices - 1) / slices : 0;
   auto* const partial = static_cast<C*>(workspace);
   if (slices > 0) {
-    const dim3 grid(static_cast<unsigned>((x.width + kColumns - 1) / kColumns), static_cast<unsigned>(slices));
-    gain_slices<T><<<grid, dim3(kColumns, kRowsAtOnce), 0, native(stream)>>>(dy, x, inverse_rms, per_slice, partial);
+    const dim3 grid(static_cast<unsigned>((x.width + kColumns - 1) / kColumns),
+                    static_cast<unsigned>(slices));
+    gain_slices<T>
+        <<<grid, dim3(kColumns, kRowsAtOnce), 0, native(stream)>>>(dy, x, inverse_rms, per_slice, partial);
   }
   const auto blocks = static_cast<unsigned>((x.width + 127) / 128);
   gain_total<C><<<blocks, 128, 0, native(stream)>>>(partial, slices, x.width, dgain, write);

@@ -1,8 +1,7 @@
 // Rotary embedding: a thread turns N pairs of one head, reading both halves before it writes either, so y may
 // be x. N is 16 bytes' worth where half a head is a multiple of it.
-#include "kernels/rope.h"
-
 #include "kernels/cuda/elements.cuh"
+#include "kernels/rope.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -25,10 +24,11 @@ struct Rope {
     const compute_t<T>* cosine = table + static_cast<int64_t>(positions[r]) * 2 * half + j;
     const auto at_first = static_cast<int64_t>(head) * 2 * half + j;
     const auto a = load<N>(row_of(x, r) + at_first), b = load<N>(row_of(x, r) + at_first + half);
+    const auto cosines = load<N>(cosine), sines = load<N>(cosine + half);
     Values<T, N> to_a, to_b;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
-      const compute_t<T> co = cosine[i], si = direction * cosine[half + i];
+      const compute_t<T> co = cosines.at[i], si = direction * sines.at[i];
       to_a.at[i] = a.at[i] * co - b.at[i] * si;
       to_b.at[i] = b.at[i] * co + a.at[i] * si;
     }
@@ -49,7 +49,7 @@ void rope(Rows<const T> x, const int32_t* positions, const compute_t<T>* table, 
   launch_elements<1>(x.rows, heads * half, body, stream);
 }
 
-#define LETHE_ROPE(T)                                                                                         \
+#define LETHE_ROPE(T)                                                                                        \
   template void rope<T>(Rows<const T>, const int32_t*, const compute_t<T>*, int64_t, int64_t, bool, Rows<T>, \
                         Stream);
 LETHE_ROPE(double)

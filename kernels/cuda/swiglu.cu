@@ -1,8 +1,7 @@
 // The gated unit and what it is made of: element-wise passes. The backward pass of swiglu reads its three
 // inputs once for both gradients.
-#include "kernels/swiglu.h"
-
 #include "kernels/cuda/elements.cuh"
+#include "kernels/swiglu.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -70,7 +69,11 @@ struct Map {
 template <class F, class T>
 void map(Rows<const T> x, Rows<const T> y, Rows<T> z, Write write, Stream stream) {
   for_elements(
-      stream, [&](auto a, auto b, auto out) { return Map<T, F>{a, b, out, write}; }, x, y, z);
+      stream,
+      [&](auto a, auto b, auto out) {
+        return Map<T, F>{a, b, out, write};
+      },
+      x, y, z);
 }
 
 template <class T>

@@ -16,7 +16,8 @@ __device__ inline double decay_of(const UpdateConstants& constants, double learn
   return learning_rate / constants.peak_learning_rate * constants.weight_decay;
 }
 
-// Rule(constants, scalars) is made once a block; rule.step(w, g, m, v) changes the moments and returns the new w.
+// Rule(constants, scalars) is made once a block; rule.step(w, g, m, v) changes the moments and returns the
+// new w.
 template <int N, template <class> class Rule, class P, class G, class M>
 __global__ void __launch_bounds__(kUpdateThreads)
     update_kernel(UpdateTensors<P, G, M> tensors, UpdateConstants constants, UpdateScalars scalars,
@@ -68,14 +69,16 @@ void update(UpdateTensors<P, G, M> t, const UpdateConstants& constants, const Up
   if (elements == 0) return;
   const auto is_dense = [](const auto& x) { return !x.data || x.pitch == x.width; };
   if (is_dense(t.parameter) && is_dense(t.truth) && is_dense(t.gradient) && is_dense(t.m) && is_dense(t.v)) {
-    t = {as_one_row(t.parameter), as_one_row(t.truth), as_one_row(t.gradient), as_one_row(t.m), as_one_row(t.v)};
+    t = {as_one_row(t.parameter), as_one_row(t.truth), as_one_row(t.gradient), as_one_row(t.m),
+         as_one_row(t.v)};
   }
   constexpr int kWide = 4;
   const bool wide = t.parameter.width % kWide == 0 && aligned(t.parameter) && aligned(t.truth) &&
                     aligned(t.gradient) && aligned(t.m) && (!t.v.data || aligned(t.v));
   constexpr int64_t kMostBlocks = 2048;  // each works out the step's constants once
   const int64_t pieces = elements / (wide ? kWide : 1);
-  const auto blocks = static_cast<unsigned>(std::min(kMostBlocks, (pieces + kUpdateThreads - 1) / kUpdateThreads));
+  const auto blocks =
+      static_cast<unsigned>(std::min(kMostBlocks, (pieces + kUpdateThreads - 1) / kUpdateThreads));
   auto* const count = reinterpret_cast<unsigned long long*>(moved);
   if (wide) {
     update_kernel<kWide, Rule><<<blocks, kUpdateThreads, 0, native(stream)>>>(t, constants, scalars, count);

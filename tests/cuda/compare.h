@@ -26,8 +26,10 @@ inline double length_of(const std::vector<double>& x) {
   return std::sqrt(squares);
 }
 
-// ||got - expected|| / max(||expected||, floor); infinite where the sizes differ or something is not a number.
-inline double distance(const std::vector<double>& got, const std::vector<double>& expected, double floor = 1e-30) {
+// ||got - expected|| / max(||expected||, floor); infinite where the sizes differ or something is not a
+// number.
+inline double distance(const std::vector<double>& got, const std::vector<double>& expected,
+                       double floor = 1e-30) {
   if (got.size() != expected.size()) return INFINITY;
   double squares = 0;
   for (size_t i = 0; i < got.size(); ++i) squares += (got[i] - expected[i]) * (got[i] - expected[i]);

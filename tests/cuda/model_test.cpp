@@ -1,4 +1,5 @@
-// The whole model on the GPU: its gradients and its training beside the CPU's, and what must not change a bit.
+// The whole model on the GPU: its gradients and its training beside the CPU's, and what must not change a
+// bit.
 #include "engine/step_inputs.h"
 #include "tests/cuda/compare.h"
 #include "tests/run/tiny_model.h"
@@ -15,7 +16,9 @@ struct Variant {
   std::string optimizer = "adamw";
 };
 
-void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
+void PrintTo(const Variant& variant, std::ostream* out) {
+  *out << variant.name;
+}
 
 ProgramSpec spec_of(const Variant& v, DType dtype) {
   ProgramSpec spec = tiny_spec(dtype, v.tied);
@@ -51,7 +54,8 @@ Curve train(const ProgramSpec& spec, std::unique_ptr<Backend> backend, int64_t s
   Trainer trainer(session, *run.programs.step);
   Curve curve;
   const PersistentInfo& rate = session.state()[session.state().require(step::learning_rate)];
-  const std::vector<double> rates(static_cast<size_t>(elements_of(rate.shape)), spec.optimizer->learning_rate);
+  const std::vector<double> rates(static_cast<size_t>(elements_of(rate.shape)),
+                                  spec.optimizer->learning_rate);
   for (int64_t s = 1; s <= steps; ++s) {
     const StepResult result = trainer.step({batch.part(0, spec.rows)}, s, rates);
     curve.losses.push_back(result.loss);
@@ -66,8 +70,8 @@ Curve train(const ProgramSpec& spec, std::unique_ptr<Backend> backend, int64_t s
 
 class CudaModel : public testing::TestWithParam<Variant> {};
 
-// Some 30 nodes deep, sums of 14 terms: hundreds of roundings of 1e-16 in double, of 6e-8 in float, and room for
-// a softmax to multiply them by ten.
+// Some 30 nodes deep, sums of 14 terms: hundreds of roundings of 1e-16 in double, of 6e-8 in float, and room
+// for a softmax to multiply them by ten.
 TEST_P(CudaModel, GradientsAreTheCpus) {
   LETHE_NEEDS_GPU();
   for (const auto& [dtype, bound] : {std::pair{DType::f64, 1e-10}, std::pair{DType::f32, 1e-4}}) {
@@ -97,14 +101,17 @@ TEST_P(CudaModel, GradientsInBf16StayNearThoseInDouble) {
 TEST_P(CudaModel, TrainsAlongTheCpusCurve) {
   LETHE_NEEDS_GPU();
   const ProgramSpec spec = spec_of(GetParam(), DType::f64);
-  const Curve expected = train(spec, make_cpu_backend({.threads = 2}), 20), got = train(spec, make_cuda_backend(), 20);
+  const Curve expected = train(spec, make_cpu_backend({.threads = 2}), 20),
+              got = train(spec, make_cuda_backend(), 20);
   for (size_t s = 0; s < 20; ++s) {
     EXPECT_NEAR(got.losses[s], expected.losses[s], 1e-8 * expected.losses[s]) << "step " << s + 1;
     EXPECT_NEAR(got.norms[s], expected.norms[s], 1e-6 * expected.norms[s]) << "step " << s + 1;
   }
   const ProgramSpec narrow = spec_of(GetParam(), DType::bf16);
-  const Curve rough = train(narrow, make_cpu_backend({.threads = 2}), 20), on_gpu = train(narrow, make_cuda_backend(), 20);
-  for (size_t s = 0; s < 20; ++s) EXPECT_NEAR(on_gpu.losses[s], rough.losses[s], 0.05) << "bf16, step " << s + 1;
+  const Curve rough = train(narrow, make_cpu_backend({.threads = 2}), 20),
+              on_gpu = train(narrow, make_cuda_backend(), 20);
+  for (size_t s = 0; s < 20; ++s)
+    EXPECT_NEAR(on_gpu.losses[s], rough.losses[s], 0.05) << "bf16, step " << s + 1;
   EXPECT_LT(expected.losses.back(), expected.losses.front());
 }
 

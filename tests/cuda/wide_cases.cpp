@@ -1,5 +1,5 @@
-// Rows for what the operations' table, made of awkward sizes, leaves out: widths that take 16-byte loads, heads
-// as wide as models have, sequences of several tiles.
+// Rows for what the operations' table, made of awkward sizes, leaves out: widths that take 16-byte loads,
+// heads as wide as models have, sequences of several tiles.
 #include "tests/cuda/wide_cases.h"
 
 #include "engine/ops/add.h"
@@ -44,26 +44,35 @@ OpCase attention_case(const std::string& name, const ops::AttentionShape& s, int
             const Var qkv = activation(b, "qkv", {rows, width}, 0.7);
             const Var q = b.tape().columns(qkv, 0, s.heads * s.head_dim, "q");
             const Var k = b.tape().columns(qkv, s.heads * s.head_dim, s.kv_heads * s.head_dim, "k");
-            const Var v = b.tape().columns(qkv, (s.heads + s.kv_heads) * s.head_dim, s.kv_heads * s.head_dim, "v");
+            const Var v =
+                b.tape().columns(qkv, (s.heads + s.kv_heads) * s.head_dim, s.kv_heads * s.head_dim, "v");
             const Var starts = b.integers("starts", {rows}, starts_of(s.batch, s.tokens, document));
             return std::vector<Var>{ops::attention(b.tape(), q, k, v, starts, s)};
           }};
 }
 
-std::vector<Var> elements(CaseBuilder& b) {
-  Tape& tape = b.tape();
-  const Var both = activation(b, "gate_up", {6, 2 * 512});
-  const Var y = ops::swiglu(tape, tape.columns(both, 0, 512, "gate"), tape.columns(both, 512, 512, "up"));
-  const Var x = activation(b, "x", {6, 512});
-  const Var sum = ops::add(tape, ops::silu(tape, x), y, "sum");
-  return {ops::mul(tape, sum, y)};
+// Every element-wise operation once.
+OpCase elements_case(int64_t rows, int64_t width) {
+  return {"elements_rows" + std::to_string(rows) + "_width" + std::to_string(width), [=](CaseBuilder& b) {
+            Tape& tape = b.tape();
+            const Var both = activation(b, "gate_up", {rows, 2 * width});
+            const Var gate = tape.columns(both, 0, width, "gate"),
+                      up = tape.columns(both, width, width, "up");
+            const Var y = ops::swiglu(tape, gate, up), x = activation(b, "x", {rows, width});
+            const Var sum = ops::add(tape, ops::silu(tape, x), y, "sum");
+            const ops::StepRandom random{.seed = b.integers64("seed64", {1}, {5}),
+                                         .step = b.integers64("step", {1}, {3}),
+                                         .first_row = b.integers64("first_row", {1}, {11})};
+            return std::vector<Var>{ops::dropout(tape, ops::mul(tape, sum, y), 0.2, random, 78)};
+          }};
 }
 
-std::vector<Var> dropped(CaseBuilder& b) {
-  const ops::StepRandom random{.seed = b.integers64("seed64", {1}, {5}),
-                               .step = b.integers64("step", {1}, {3}),
-                               .first_row = b.integers64("first_row", {1}, {11})};
-  return {ops::dropout(b.tape(), b.parameter("x", {5, 1024}), 0.2, random, 78)};
+OpCase rmsnorm_case(int64_t rows, int64_t width) {
+  return {"rmsnorm_activation_rows" + std::to_string(rows) + "_width" + std::to_string(width),
+          [=](CaseBuilder& b) {
+            const Var x = activation(b, "x", {rows, width}), gain = b.parameter("gain", {width});
+            return std::vector<Var>{ops::rmsnorm(b.tape(), x, gain, 1e-5)};
+          }};
 }
 
 std::vector<Var> turned(CaseBuilder& b) {
@@ -102,24 +111,29 @@ std::vector<Var> summed(CaseBuilder& b) {
 
 std::vector<OpCase> wide_op_cases() {
   return {
-      {"elements_rows6_width512", elements},
-      {"dropout_rows5_width1024", dropped},
+      elements_case(6, 512),
+      elements_case(3, 7),
+      elements_case(1, 1),
+      elements_case(2, 1025),
+      rmsnorm_case(300, 2048),
+      rmsnorm_case(5, 7),
+      rmsnorm_case(3, 1025),
       {"rope_head_dim64", turned},
       {"embedding_repeated", embedded},
       {"cross_entropy_vocabulary4096", classified},
       {"sum_rows37_width1024", summed},
-      {"rmsnorm_rows300_width2048",
-       [](CaseBuilder& b) {
-         return std::vector<Var>{ops::rmsnorm(b.tape(), activation(b, "x", {300, 2048}), b.parameter("gain", {2048}), 1e-5)};
-       }},
       {"linear_rows96_in256_out160",
        [](CaseBuilder& b) {
-         return std::vector<Var>{ops::linear(b.tape(), activation(b, "x", {96, 256}), b.parameter("w", {160, 256}, 0.1))};
+         return std::vector<Var>{
+             ops::linear(b.tape(), activation(b, "x", {96, 256}), b.parameter("w", {160, 256}, 0.1))};
        }},
-      attention_case("head_dim64_grouped", {.batch = 2, .tokens = 150, .heads = 6, .kv_heads = 2, .head_dim = 64}, 0),
-      attention_case("head_dim80_documents", {.batch = 2, .tokens = 130, .heads = 2, .kv_heads = 2, .head_dim = 80}, 37),
+      attention_case("head_dim64_grouped",
+                     {.batch = 2, .tokens = 150, .heads = 6, .kv_heads = 2, .head_dim = 64}, 0),
+      attention_case("head_dim80_documents",
+                     {.batch = 2, .tokens = 130, .heads = 2, .kv_heads = 2, .head_dim = 80}, 37),
       attention_case("head_dim128_window",
-                     {.batch = 1, .tokens = 200, .heads = 2, .kv_heads = 1, .head_dim = 128, .window = 70}, 150),
+                     {.batch = 1, .tokens = 200, .heads = 2, .kv_heads = 1, .head_dim = 128, .window = 70},
+                     150),
   };
 }
 

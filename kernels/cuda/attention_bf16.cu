@@ -28,18 +28,18 @@ struct RowSoftmax {
   __device__ float step(Score& s) {
     float top = most;
 #pragma unroll
-    for (auto& columns : s) top = fmaxf(top, fmaxf(columns[2 * half], columns[2 * half + 1]));
+    for (int n = 0; n < kMmaLength / 8; ++n) top = fmaxf(top, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
     top = largest_of_quad(top);
     // A row that has seen nothing yet: any finite number will do.
     const float base = top == -INFINITY ? 0.0f : top;
     const float shrink = exp2f(most - base);
     float added = 0;
 #pragma unroll
-    for (auto& columns : s) {
+    for (int n = 0; n < kMmaLength / 8; ++n) {
 #pragma unroll
       for (int e = 2 * half; e < 2 * half + 2; ++e) {
-        columns[e] = exp2f(columns[e] - base);
-        added += columns[e];
+        s[n][e] = exp2f(s[n][e] - base);
+        added += s[n][e];
       }
     }
     sum = sum * shrink + added;

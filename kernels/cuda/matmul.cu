@@ -179,13 +179,26 @@ void choose_algorithm(cublasLtHandle_t handle, MatmulLibrary::Plan& plan, const 
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.alignment[0]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.alignment[2]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.alignment[2]);
-  cublasLtMatmulHeuristicResult_t found{};
+  std::array<cublasLtMatmulHeuristicResult_t, 16> found{};
   int count = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      handle, plan.product, plan.first, plan.second, plan.result, plan.result, preference, 1, &found, &count);
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(handle, plan.product, plan.first, plan.second, plan.result, plan.result,
+                                     preference, static_cast<int>(found.size()), found.data(), &count);
   cublasLtMatmulPreferenceDestroy(preference);
-  plan.has_algorithm = status == CUBLAS_STATUS_SUCCESS && count == 1;
-  plan.algorithm = found.algo;
+  if (status != CUBLAS_STATUS_SUCCESS) count = 0;
+  // The first is the library's best guess. Where it would leave most of the GPU idle, as for a weight
+  // gradient with few outputs and a long sum, the one that fills most of it is better.
+  constexpr float kMostlyIdle = 0.5f;
+  float best_share = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto& candidate = found[static_cast<size_t>(i)];
+    const float share = std::min(candidate.wavesCount, 1.0f);
+    if (candidate.state != CUBLAS_STATUS_SUCCESS || (plan.has_algorithm && share <= best_share)) continue;
+    plan.has_algorithm = true;
+    plan.algorithm = candidate.algo;
+    best_share = share;
+    if (share >= kMostlyIdle) break;
+  }
 }
 
 template <class A, class B, class C>

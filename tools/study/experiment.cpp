@@ -112,6 +112,7 @@ PreparedRun Experiment::prepare(const StudyRun& run, int64_t points) const {
   o.method = run.method;
   o.data = data_options(options_);
   o.data.shuffle_seed = options_.seed;
+  o.data.tokenizer = data_.tokenizer_path;
   o.train.batch_size = o.train.micro_batch_size = options_.batch_size;
   o.train.seed = options_.seed;
   o.train.max_gradient_norm = 1;

@@ -3,8 +3,9 @@
 
     docs/compare_with_transformers.py MODEL [--lethe COMMAND]
 
-needs torch, transformers and safetensors. Both sides compute in float64, so that what differs is arithmetic, not
-rounding; the exit status is 1 if anything differs by more than 1e-9 of its size.
+needs torch, transformers and safetensors. Both sides hold the weights in float64, but transformers computes the
+rotary table, the normalisations, the softmax and the last logits in float32 whatever the model's type: expect 1e-6.
+The exit status is 1 if anything differs by more than 1e-5 of its largest value.
 """
 import argparse
 import json
@@ -52,7 +53,7 @@ def main():
         worst[kind] = max(worst.get(kind, (0.0, "")), (difference, name))
     for kind, (difference, name) in sorted(worst.items()):
         print(f"{kind:<10} differ by {difference:.1e} of the largest value at most ({name})")
-    return int(max(difference for difference, _ in worst.values()) > 1e-9)
+    return int(max(difference for difference, _ in worst.values()) > 1e-5)
 
 
 if __name__ == "__main__":

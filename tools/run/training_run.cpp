@@ -52,6 +52,16 @@ RunLength run_length_of(const TrainOptions& o, const RunData& data) {
   return length;
 }
 
+// Beside the model, so that its folder is all that `lethe generate` needs.
+void copy_tokenizer(const std::string& tokenizer, const std::string& folder) {
+  namespace fs = std::filesystem;
+  if (tokenizer.empty()) return;
+  const fs::path from = fs::is_directory(tokenizer) ? fs::path(tokenizer) / "tokenizer.model" : fs::path(tokenizer);
+  std::error_code error;
+  fs::copy_file(from, fs::path(folder) / "tokenizer.model", fs::copy_options::overwrite_existing, error);
+  if (error) throw IoError(folder + "/tokenizer.model", error.message());
+}
+
 }  // namespace
 
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
@@ -218,6 +228,7 @@ std::string TrainingRun::export_model(const std::string& folder) const {
     save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
+    copy_tokenizer(prepared_.options.data.tokenizer, folder);
   }
   return folder;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "engine/backend/backend.h"
 #include "kernels/cpu/team.h"
@@ -69,8 +70,9 @@ class CpuExecutable final : public Executable {
 // Cores that this process may use.
 int available_cores() {
   cpu_set_t cores;
-  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores)
-                                                         : static_cast<int>(std::thread::hardware_concurrency());
+  return sched_getaffinity(0, sizeof cores, &cores) == 0
+             ? CPU_COUNT(&cores)
+             : static_cast<int>(std::thread::hardware_concurrency());
 }
 
 class CpuBackend final : public Backend {

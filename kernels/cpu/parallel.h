@@ -10,8 +10,9 @@
 
 namespace lethe::kernels::cpu {
 
-// Calls body(begin, end), or body(begin, end, worker), for consecutive pieces of [0, count), each `grain` long but
-// the last, on the threads of Team::current(). worker, below the team's size, tells apart what runs at the same time.
+// Calls body(begin, end), or body(begin, end, worker), for consecutive pieces of [0, count), each `grain`
+// long but the last, on the threads of Team::current(). worker, below the team's size, tells apart what runs
+// at the same time.
 template <class Body>
 void parallel_pieces(int64_t count, int64_t grain, const Body& body) {
   const auto piece_of = [&](int64_t piece, int worker) {

@@ -5,8 +5,8 @@
 namespace lethe::kernels::cpu {
 namespace {
 
-// Looks this often before going to sleep, some 2 ms: longer than the pauses between a step's kernels, and waking costs
-// more than most of them take.
+// Looks this often before going to sleep, some 2 ms: longer than the pauses between a step's kernels, and
+// waking costs more than most of them take.
 constexpr int kLooks = 40000;
 
 // Tells the core that this is a loop that waits.
@@ -47,7 +47,8 @@ bool Team::take_piece(int worker) {
   int64_t untaken = untaken_.load(std::memory_order_acquire);
   do {
     if (untaken == 0) return false;
-  } while (!untaken_.compare_exchange_weak(untaken, untaken - 1, std::memory_order_acq_rel, std::memory_order_acquire));
+  } while (!untaken_.compare_exchange_weak(untaken, untaken - 1, std::memory_order_acq_rel,
+                                           std::memory_order_acquire));
   task_(context_, count_ - untaken, worker);
   if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     last_finished_.fetch_add(1, std::memory_order_acq_rel);
@@ -86,7 +87,11 @@ void Team::run(int64_t count, Task task, const void* context) {
 }
 
 Team::Use::Use(Team& team) : outer_(std::exchange(team_of_thread, &team)) {}
-Team::Use::~Use() { team_of_thread = outer_; }
-Team* Team::current() { return team_of_thread; }
+Team::Use::~Use() {
+  team_of_thread = outer_;
+}
+Team* Team::current() {
+  return team_of_thread;
+}
 
 }  // namespace lethe::kernels::cpu

@@ -1,7 +1,7 @@
-// The threads that share a kernel's pieces. Nobody waits for a thread that has not begun: the caller takes pieces as the
-// others do, and at the end waits only for pieces that someone is computing. So a machine busy with other work costs a
-// kernel little, where a barrier of all threads costs it a time slice every time; and a piece of work that is over
-// before a sleeping thread wakes is simply done by the caller.
+// The threads that share a kernel's pieces. Nobody waits for a thread that has not begun: the caller takes
+// pieces as the others do, and at the end waits only for pieces that someone is computing. So a machine busy
+// with other work costs a kernel little, where a barrier of all threads costs it a time slice every time; and
+// a piece of work that is over before a sleeping thread wakes is simply done by the caller.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,8 @@ namespace lethe::kernels::cpu {
 
 class Team {
  public:
-  // The caller and `threads` - 1 threads of its own, which sleep when there is nothing to do. Below 1 counts as 1.
+  // The caller and `threads` - 1 threads of its own, which sleep when there is nothing to do. Below 1 counts
+  // as 1.
   explicit Team(int threads);
   ~Team();
   Team(const Team&) = delete;
@@ -21,13 +22,13 @@ class Team {
 
   int size() const { return static_cast<int>(threads_.size()) + 1; }
 
-  // Calls task(context, piece, worker) once for every piece in [0, count), worker in [0, size()) being the thread's
-  // number; returns when all are done. One caller at a time; the task must not throw, nor call run.
+  // Calls task(context, piece, worker) once for every piece in [0, count), worker in [0, size()) being the
+  // thread's number; returns when all are done. One caller at a time; the task must not throw, nor call run.
   using Task = void (*)(const void* context, int64_t piece, int worker);
   void run(int64_t count, Task task, const void* context);
 
-  // The team that parallel_pieces shares this thread's work with while the object lives; without one, the thread
-  // does it all. It is the thread's as OpenMP's would be, so that kernels need no argument for it.
+  // The team that parallel_pieces shares this thread's work with while the object lives; without one, the
+  // thread does it all. It is the thread's as OpenMP's would be, so that kernels need no argument for it.
   class Use {
    public:
     explicit Use(Team& team);

@@ -18,9 +18,7 @@ namespace lethe::test {
 // The kernels split their work themselves and expect OpenBLAS to use the calling thread alone.
 class KernelTest : public testing::Test {
  protected:
-  void SetUp() override {
-    openblas_set_num_threads(1);
-  }
+  void SetUp() override { openblas_set_num_threads(1); }
 
  private:
   Threads threads_{2};

@@ -15,7 +15,8 @@ namespace {
 
 std::string tiny_config_file(const std::string& stem) {
   const std::string file = testing::TempDir() + stem + "_config.json";
-  std::ofstream(file) << R"({"model_type": "llama", "vocab_size": 61, "hidden_size": 24, "intermediate_size": 40,
+  std::ofstream(file)
+      << R"({"model_type": "llama", "vocab_size": 61, "hidden_size": 24, "intermediate_size": 40,
     "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 64,
     "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "torch_dtype": "float32"})";
   return file;
@@ -75,9 +76,14 @@ TEST(Bench, TheLineHasWhatAReaderNeeds) {
     request.profile = true;
     const BenchResult result = run_bench(request);
     const nlohmann::json line = bench_json(result);
-    for (const char* key : {"engine", "device", "threads", "shape", "method", "rank", "batch", "seq", "tokens_per_s",
-                            "planned_gb", "first_step_s", "step_ms", "loss", "matmul_gflop", "attention_gflop", "sgemm_ms",
-                            "sgemm_gflops", "ratio", "ratio_low", "ratio_high", "ratio_without_attention", "profile"}) {
+    for (const char* key : {"engine",     "device",       "threads",
+                            "shape",      "method",       "rank",
+                            "batch",      "seq",          "tokens_per_s",
+                            "planned_gb", "first_step_s", "step_ms",
+                            "loss",       "matmul_gflop", "attention_gflop",
+                            "sgemm_ms",   "sgemm_gflops", "ratio",
+                            "ratio_low",  "ratio_high",   "ratio_without_attention",
+                            "profile"}) {
       EXPECT_TRUE(line.contains(key)) << key;
     }
     for (const auto& [key, value] : line.items()) {
@@ -94,7 +100,8 @@ TEST(Bench, TheLineHasWhatAReaderNeeds) {
     size_t nodes = 0;
     for (const ProfileRow& row : result.profile) nodes += static_cast<size_t>(row.calls);
     const Programs programs = record_programs(bench_spec(request));
-    EXPECT_EQ(nodes, programs.tapes[programs.step->first]->nodes().size() + programs.tapes[programs.step->update]->nodes().size());
+    EXPECT_EQ(nodes, programs.tapes[programs.step->first]->nodes().size() +
+                         programs.tapes[programs.step->update]->nodes().size());
     EXPECT_NE(profile_table(result.profile, 1e9, 1e9).find("attention_backward"), std::string::npos);
     std::remove(request.shape.c_str());
   }

@@ -3,8 +3,8 @@
 
 namespace lethe {
 
-// Bytes a second, read and written together, of the fastest of several copies of an array that no common cache
-// holds, shared among the threads.
+// Bytes a second, read and written together, of the fastest of several copies of an array that no common
+// cache holds, shared among the threads.
 double copy_bandwidth(int threads);
 
 }  // namespace lethe

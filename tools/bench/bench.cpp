@@ -1,10 +1,9 @@
 #include "tools/bench/bench.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <thread>
 
@@ -20,8 +19,8 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Threads that have run out of work spin for a while before they sleep, OpenMP's and OpenBLAS's alike; without a
-// pause each would slow the other.
+// Threads that have run out of work look for more for a while before they sleep, the engine's and OpenBLAS's
+// alike; without a pause each would slow the other.
 void let_threads_sleep() {
   std::this_thread::sleep_for(std::chrono::milliseconds(60));
 }
@@ -30,8 +29,9 @@ class TrainingSide {
  public:
   TrainingSide(const ProgramSpec& spec, const BenchRequest& request)
       : programs_(record_programs(spec)),
-        session_(std::move(programs_.state), std::move(programs_.tapes),
-                 make_cpu_backend({.threads = static_cast<int>(request.threads), .profile = request.profile})),
+        session_(
+            std::move(programs_.state), std::move(programs_.tapes),
+            make_cpu_backend({.threads = static_cast<int>(request.threads), .profile = request.profile})),
         batch_(spec.rows, spec.tokens, spec.config.vocab_size),
         rates_(learning_rates(session_.state(), *spec.optimizer, ScheduleSpec{}, 0)) {
     fill_rope_table(session_, spec.config);
@@ -42,8 +42,11 @@ class TrainingSide {
   }
 
   StepResult step() { return Trainer(session_, *programs_.step).step({batch_.view()}, ++steps_, rates_); }
-  int64_t steps() const { return steps_; }
   const Session& session() const { return session_; }
+  // Seconds of each node since the session began, of the step's first program and of its update.
+  std::vector<std::vector<double>> node_seconds() const {
+    return {session_.node_seconds(programs().first), session_.node_seconds(programs().update)};
+  }
   const StepPrograms& programs() const { return *programs_.step; }
 
  private:
@@ -53,6 +56,21 @@ class TrainingSide {
   std::vector<double> rates_;
   int64_t steps_ = 0;
 };
+
+// Rows of an average step: what the nodes took beyond `before`, in `steps` steps.
+std::vector<ProfileRow> profile_since(const TrainingSide& training,
+                                      const std::vector<std::vector<double>>& before, int64_t steps) {
+  std::vector<std::vector<double>> seconds = training.node_seconds();
+  for (size_t p = 0; p < seconds.size(); ++p) {
+    for (size_t n = 0; n < seconds[p].size(); ++n) {
+      seconds[p][n] = (seconds[p][n] - before[p][n]) / static_cast<double>(steps);
+    }
+  }
+  std::vector<ProfileRow> rows;
+  add_profile(rows, training.session().program(training.programs().first), seconds[0]);
+  add_profile(rows, training.session().program(training.programs().update), seconds[1]);
+  return rows;
+}
 
 }  // namespace
 
@@ -89,6 +107,7 @@ BenchResult run_bench(BenchRequest request) {
   const double all_over_linear = 1 + result.attention_flops / result.product_flops;
 
   peer.seconds();
+  const auto before = training.node_seconds();  // the first step finds cold memory
   std::vector<double> steps, sums, ratios, linear_ratios;
   std::vector<std::vector<double>> by_product(result.products.size());
   for (int64_t pair = 0; pair < request.steps; ++pair) {
@@ -110,15 +129,14 @@ BenchResult run_bench(BenchRequest request) {
   for (const auto& times : by_product) result.product_ms.push_back(spread_of(times).median);
 
   if (request.profile) {
-    add_profile(result.profile, training.session(), training.programs().first, training.steps());
-    add_profile(result.profile, training.session(), training.programs().update, training.steps());
+    result.profile = profile_since(training, before, request.steps);
     result.bandwidth = copy_bandwidth(result.threads);
   }
   return result;
 }
 
 nlohmann::json bench_json(const BenchResult& r) {
-  const auto rounded = [](double value, double unit) { return std::round(value / unit) * unit; };
+  const auto rounded = [](double value, double scale) { return std::round(value * scale) / scale; };
   nlohmann::json json = {{"engine", "lethe"},
                          {"device", "cpu"},
                          {"threads", r.threads},
@@ -128,26 +146,30 @@ nlohmann::json bench_json(const BenchResult& r) {
                          {"batch", r.request.batch},
                          {"seq", r.request.seq},
                          {"tokens_per_s", std::round(r.tokens_per_s())},
-                         {"planned_gb", rounded(r.planned_gb, 1e-6)},
-                         {"first_step_s", rounded(r.first_step_s, 1e-3)},
-                         {"step_ms", rounded(r.step_ms.median, 1e-3)},
-                         {"step_ms_low", rounded(r.step_ms.low, 1e-3)},
-                         {"step_ms_high", rounded(r.step_ms.high, 1e-3)},
+                         {"planned_gb", rounded(r.planned_gb, 1e6)},
+                         {"first_step_s", rounded(r.first_step_s, 1e3)},
+                         {"step_ms", rounded(r.step_ms.median, 1e3)},
+                         {"step_ms_low", rounded(r.step_ms.low, 1e3)},
+                         {"step_ms_high", rounded(r.step_ms.high, 1e3)},
                          {"steps", r.request.steps},
-                         {"loss", rounded(r.loss, 1e-4)},
-                         {"matmul_gflop", r.product_flops / 1e9},
-                         {"attention_gflop", r.attention_flops / 1e9},
-                         {"sgemm_ms", rounded(r.sgemm_ms.median, 1e-3)},
-                         {"sgemm_gflops", rounded(r.sgemm_flops_per_s() / 1e9, 0.1)},
-                         {"ratio", rounded(r.ratio.median, 1e-4)},
-                         {"ratio_low", rounded(r.ratio.low, 1e-4)},
-                         {"ratio_high", rounded(r.ratio.high, 1e-4)},
-                         {"ratio_without_attention", rounded(r.ratio_without_attention.median, 1e-4)}};
+                         {"loss", rounded(r.loss, 1e4)},
+                         {"matmul_gflop", rounded(r.product_flops / 1e9, 1e4)},
+                         {"attention_gflop", rounded(r.attention_flops / 1e9, 1e4)},
+                         {"sgemm_ms", rounded(r.sgemm_ms.median, 1e3)},
+                         {"sgemm_gflops", rounded(r.sgemm_flops_per_s() / 1e9, 10)},
+                         {"ratio", rounded(r.ratio.median, 1e4)},
+                         {"ratio_low", rounded(r.ratio.low, 1e4)},
+                         {"ratio_high", rounded(r.ratio.high, 1e4)},
+                         {"ratio_without_attention", rounded(r.ratio_without_attention.median, 1e4)}};
   for (size_t i = 0; i < r.profile.size(); ++i) {
     const ProfileRow& row = r.profile[i];
-    json["profile"].push_back({{"kind", row.kind}, {"calls", row.calls}, {"ms", row.seconds * 1e3}, {"flops", row.flops}, {"bytes", row.bytes}});
+    json["profile"].push_back({{"kind", row.kind},
+                               {"calls", row.calls},
+                               {"ms", row.seconds * 1e3},
+                               {"flops", row.flops},
+                               {"bytes", row.bytes}});
   }
-  if (!r.profile.empty()) json["copy_gb_per_s"] = r.bandwidth / 1e9;
+  if (!r.profile.empty()) json["copy_gb_per_s"] = rounded(r.bandwidth / 1e9, 10);
   return json;
 }
 

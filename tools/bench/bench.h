@@ -1,10 +1,9 @@
 // One measurement of `lethe bench`: training steps and OpenBLAS's sgemm by turns in one process.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "tools/bench/bench_model.h"
 #include "tools/bench/products.h"
@@ -32,7 +31,8 @@ struct BenchResult {
   // Of each pair: the time that sgemm would take for all FLOPs of the step's matrix products, attention's
   // included at the rate it reaches on the linear maps' shapes, over the time of the step.
   Spread ratio;
-  // The same without attention's FLOPs: time of exactly the products that were timed, over the time of the step.
+  // The same without attention's FLOPs: time of exactly the products that were timed, over the time of the
+  // step.
   Spread ratio_without_attention;
   std::vector<ProfileRow> profile;  // if asked for
   double bandwidth = 0;             // bytes/s, if a profile was asked for

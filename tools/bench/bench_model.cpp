@@ -47,7 +47,8 @@ LlamaConfig shape_135m(BenchRequest& request) {
 
 LlamaConfig from_file(BenchRequest& request) {
   if (!request.shape.ends_with(".json")) {
-    throw ConfigError("--shape", fmt::format("'{}' is neither mini, nor 135m, nor the path of a config.json", request.shape));
+    throw ConfigError("--shape", fmt::format("'{}' is neither mini, nor 135m, nor the path of a config.json",
+                                             request.shape));
   }
   if (request.batch == 0) request.batch = 1;
   if (request.seq == 0) request.seq = 256;
@@ -70,11 +71,13 @@ ProgramSpec bench_spec(BenchRequest& request) {
     throw ConfigError("--method", fmt::format("'{}' is neither full nor lora", request.method));
   }
   ProgramSpec spec;
-  spec.config = request.shape == "mini" ? mini(request) : request.shape == "135m" ? shape_135m(request) : from_file(request);
+  spec.config = request.shape == "mini"   ? mini(request)
+                : request.shape == "135m" ? shape_135m(request)
+                                          : from_file(request);
   if (request.seq < 2) throw ConfigError("--seq", "a sequence of one token has no target");
   if (request.seq > spec.config.max_position_embeddings) {
-    throw ConfigError("--seq", fmt::format("{} is beyond the shape's max_position_embeddings of {}", request.seq,
-                                           spec.config.max_position_embeddings));
+    throw ConfigError("--seq", fmt::format("{} is beyond the shape's max_position_embeddings of {}",
+                                           request.seq, spec.config.max_position_embeddings));
   }
   if (request.method == "lora") {
     LoraConfig lora;
@@ -94,7 +97,8 @@ RandomBatch::RandomBatch(int64_t rows, int64_t tokens, int64_t vocab_size) {
   const Rng rng(1, stream_of("bench.tokens"));
   for (int64_t i = 0; i < rows * tokens; ++i) {
     const int64_t position = i % tokens;
-    ids.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(i), static_cast<uint64_t>(vocab_size))));
+    ids.push_back(
+        static_cast<int32_t>(rng.below(static_cast<uint64_t>(i), static_cast<uint64_t>(vocab_size))));
     positions.push_back(static_cast<int32_t>(position));
     document_start.push_back(0);
   }
@@ -105,6 +109,8 @@ RandomBatch::RandomBatch(int64_t rows, int64_t tokens, int64_t vocab_size) {
   }
 }
 
-MicroBatch RandomBatch::view() const { return {ids, labels, positions, document_start, 0, targets}; }
+MicroBatch RandomBatch::view() const {
+  return {ids, labels, positions, document_start, 0, targets};
+}
 
 }  // namespace lethe

@@ -13,10 +13,14 @@ namespace {
 using kernels::MatmulForm;
 
 bool form_of(std::string_view op, MatmulForm& form) {
-  if (op == "matmul_nt") form = MatmulForm::nt;
-  else if (op == "matmul_nn") form = MatmulForm::nn;
-  else if (op == "matmul_tn") form = MatmulForm::tn;
-  else return false;
+  if (op == "matmul_nt")
+    form = MatmulForm::nt;
+  else if (op == "matmul_nn")
+    form = MatmulForm::nn;
+  else if (op == "matmul_tn")
+    form = MatmulForm::tn;
+  else
+    return false;
   return true;
 }
 
@@ -30,14 +34,16 @@ std::vector<float> random_values(int64_t count, const char* stream) {
 void sgemm(const MatrixProduct& p, const float* a, const float* b, float* c) {
   const bool ta = p.form == MatmulForm::tn, tb = p.form == MatmulForm::nt;
   const auto size = [](int64_t value) { return static_cast<blasint>(value); };
-  cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, size(p.m), size(p.n),
-              size(p.k), 1, a, size(ta ? p.m : p.k), b, size(tb ? p.k : p.n), p.accumulates ? 1 : 0, c, size(p.n));
+  cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, size(p.m),
+              size(p.n), size(p.k), 1, a, size(ta ? p.m : p.k), b, size(tb ? p.k : p.n),
+              p.accumulates ? 1 : 0, c, size(p.n));
 }
 
 }  // namespace
 
 double MatrixProduct::flops() const {
-  return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) * static_cast<double>(count);
+  return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) *
+         static_cast<double>(count);
 }
 
 std::vector<MatrixProduct> matrix_products(const Tape& tape) {

@@ -23,19 +23,19 @@ struct MatrixProduct {
 // Those of linear maps and their gradients, forward, recomputed and backward, equal ones merged.
 std::vector<MatrixProduct> matrix_products(const Tape& tape);
 
-// FLOPs of the products inside attention (q k^T, p v and their gradients), of the pairs that the causal mask lets
-// through.
+// FLOPs of the products inside attention (q k^T, p v and their gradients), of the pairs that the causal mask
+// lets through.
 double attention_flops(const Tape& tape);
 
-// Times products as a program that does nothing else would compute them: OpenBLAS's sgemm, which shares each one
-// among its own threads. Operands are dense and hold small random numbers.
+// Times products as a program that does nothing else would compute them: OpenBLAS's sgemm, which shares each
+// one among its own threads. Operands are dense and hold small random numbers.
 class SgemmPeer {
  public:
   SgemmPeer(std::vector<MatrixProduct> products, int threads);
 
   const std::vector<MatrixProduct>& products() const { return products_; }
-  // Computes every product `count` times; seconds by product. OpenBLAS is back at one thread afterwards, as the CPU
-  // engine expects.
+  // Computes every product `count` times; seconds by product. OpenBLAS is back at one thread afterwards, as
+  // the CPU engine expects.
   std::vector<double> seconds();
 
  private:

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/session.h"
+#include "engine/tape.h"
 
 namespace lethe {
 
@@ -14,11 +14,11 @@ struct ProfileRow {
   double seconds = 0, flops = 0, bytes = 0;  // of one step
 };
 
-// Adds one program's nodes, `runs` runs of it together, to the rows of their kind.
-void add_profile(std::vector<ProfileRow>& rows, const Session& session, size_t program, int64_t runs);
+// Adds a program's nodes, which took `seconds` each in one step, to the rows of their kind.
+void add_profile(std::vector<ProfileRow>& rows, const Tape& tape, const std::vector<double>& seconds);
 
-// Slowest kind first. flops_per_s: what sgemm reaches; bytes_per_s: what a copy reaches; `limit` is the larger
-// of the shares of the two.
+// Slowest kind first. flops_per_s: what sgemm reaches; bytes_per_s: what a copy reaches; `limit` is the
+// larger of the shares of the two.
 std::string profile_table(std::vector<ProfileRow> rows, double flops_per_s, double bytes_per_s);
 
 }  // namespace lethe

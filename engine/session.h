@@ -28,6 +28,8 @@ class Session {
 
   // Runs every node of a program in order.
   void run(size_t program);
+  // Seconds that each node took, summed over the program's runs; empty unless the backend profiles.
+  std::vector<double> node_seconds(size_t program) const { return executables_[program]->node_seconds(); }
 
   // A persistent tensor's memory.
   Buffer buffer(int32_t persistent) const;

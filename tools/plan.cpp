@@ -41,10 +41,12 @@ int plan_command(const std::vector<std::string>& arguments) {
   const bool whole_request = !options.data.train.empty();
   std::string request;
   ProgramSpec spec;
+  std::shared_ptr<NewShards> shards;  // the text's tokens stay for the run if the request holds
   if (whole_request) {
     const PreparedRun run = prepare_run(options);
     request = describe_request(run) + "\n";
     spec = run.spec;
+    shards = run.data.new_shards;
   } else {
     spec = program_spec_of(options, open_model(options.model).config);
   }
@@ -54,6 +56,7 @@ int plan_command(const std::vector<std::string>& arguments) {
   const PlanFigures figures = plan_figures(programs, options.train.batch_size / options.train.micro_batch_size, threads, budget);
   const int64_t checkpoint = checkpoint_bytes(*programs.state, tensors_to_save(*programs.state));
   if (whole_request) require_free_space(options.output, checkpoint * (options.train.keep_checkpoints + 1));
+  if (shards) shards->keep();
 
   if (a.json) {
     nlohmann::json json = plan_json(figures);

@@ -79,7 +79,7 @@ TEST(Study, MakesEveryPartOfTheReportAndReusesItsBase) {
   const auto counts = count_kinds(request.output + "/results.jsonl");
   EXPECT_EQ(counts.at("study"), 1);
   EXPECT_EQ(counts.at("run"), 4);            // base, full, two ranks
-  EXPECT_EQ(counts.at("sweep"), 3);          // two rates and one
+  EXPECT_EQ(counts.at("sweep"), 4);          // two rates, and one for each rank
   EXPECT_EQ(counts.at("point"), 4 * 3 * 2);  // runs, measurements with the one at the start, domains
   // Seven maps in two layers for full fine-tuning, three for each LoRA run.
   EXPECT_EQ(counts.at("spectrum"), 2 * (7 + 3 + 3));

@@ -79,8 +79,8 @@ TrainOptions::Data data_of(const Settings& s) {
   }
   if (data.tokenizer.empty()) {
     data.tokenizer = s.get<std::string>("model.path");
-    // A plan of the program alone reads no text and needs no tokenizer.
-    if (data.tokenizer.empty() && !data.train.empty()) {
+    // A plan of the program alone has no text to read.
+    if (data.tokenizer.empty() && !(data.train.empty() && data.held_out.empty())) {
       s.refuse("data.tokenizer", "needed with model.config: a fresh model brings no tokenizer");
     }
   }

@@ -1,11 +1,12 @@
 #include "tools/run/inference.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "engine/step_inputs.h"
 #include "model/weights/load.h"
+#include "tools/run/memory_budget.h"
 
 namespace lethe {
 
@@ -21,7 +22,8 @@ InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions
   if (adapter) spec_.lora = adapter->config;
   programs_ = record_programs(spec_, true);
   session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       make_cpu_backend({.threads = static_cast<int>(options.threads)}));
+                                       make_cpu_backend({.threads = static_cast<int>(options.threads)}),
+                                       memory_budget(0));
   fill_model(*session_, source_);
   if (adapter) load_adapter(*session_, *adapter, source_.config);
 }

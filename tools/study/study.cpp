@@ -116,21 +116,18 @@ class Study {
     return method == "lora" ? options_.learning_rates_lora : options_.learning_rates_full;
   }
 
-  // The rate with the lowest held-out loss in the new domain after a short run; for LoRA at the middle rank,
-  // since with alpha = 2r the best rate hardly depends on it.
+  // For each way of training, the rate with the lowest held-out loss in the new domain after a short run.
   void sweep(const Experiment& experiment) {
-    const int64_t middle = options_.ranks.empty() ? 0 : options_.ranks[options_.ranks.size() / 2];
-    for (const char* method : {"full", "lora"}) {
-      if (std::string(method) == "lora" && middle == 0) continue;
+    for (const StudyOptions::Run& r : options_.runs()) {
       StudyRun run{.name = "sweep",
-                   .method = method,
-                   .rank = std::string(method) == "lora" ? middle : 0,
+                   .label = label_of(r.method, r.rank),
+                   .method = r.method,
+                   .rank = r.rank,
                    .steps = options_.sweep_steps};
-      run.label = label_of(method, run.rank);
       std::vector<json> tried;
       size_t best = 0;
       double lowest = INFINITY;
-      for (const double rate : rates(method)) {
+      for (const double rate : rates(r.method)) {
         run.learning_rate = rate;
         log::info(fmt::format("sweep: {} at learning rate {}", run.label, rate));
         const RunOutcome outcome = experiment.run(run, 1, "");
@@ -140,7 +137,7 @@ class Study {
           best = tried.size();
         }
         tried.push_back({{"kind", "sweep"},
-                         {"method", method},
+                         {"method", r.method},
                          {"rank", nullptr},
                          {"label", run.label},
                          {"learning_rate", rate},
@@ -153,7 +150,7 @@ class Study {
       if (std::isinf(lowest))
         throw RunError(run.label + " diverged at every learning rate of the sweep; give smaller ones");
       tried[best]["chosen"] = true;
-      chosen_[method] = tried[best]["learning_rate"];
+      chosen_[r.label] = tried[best]["learning_rate"];
       lines_.insert(lines_.end(), tried.begin(), tried.end());
     }
   }
@@ -163,7 +160,7 @@ class Study {
                        .label = label_of(r.method, r.rank),
                        .method = r.method,
                        .rank = r.rank,
-                       .learning_rate = chosen_.at(r.method),
+                       .learning_rate = chosen_.at(r.label),
                        .steps = options_.continue_steps};
     log::info(fmt::format("{}: {} steps at learning rate {}", run.label, run.steps, run.learning_rate));
     const std::string folder = request_.output + "/runs/" + run.name;

@@ -28,7 +28,7 @@ struct RowCounts {
   int64_t rows = 0;
   int64_t tokens = 0;  // without padding
   int64_t padding = 0;
-  int64_t supervised = 0;  // labels that are not ignored
+  int64_t supervised = 0;         // labels that are not ignored
   int64_t unsupervised_rows = 0;  // rows without such a label
   // The share of columns that hold a token.
   double efficiency() const { return static_cast<double>(tokens) / static_cast<double>(tokens + padding); }

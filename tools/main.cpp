@@ -8,7 +8,8 @@
 namespace {
 
 constexpr lethe::Command commands[] = {
-    {"study", "a base, full fine-tuning and LoRA, and a report of what each learned and forgot", lethe::study_command},
+    {"study", "a base, full fine-tuning and LoRA, and a report of what each learned and forgot",
+     lethe::study_command},
     {"train", "one run: full or LoRA, from text and a model to a trained model", lethe::train_command},
     {"plan", "bytes, FLOPs and the program of a run, before anything is allocated", lethe::plan_command},
     {"generate", "continues a prompt", lethe::generate_command},

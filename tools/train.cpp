@@ -1,11 +1,10 @@
 // lethe train CONFIG: one run, from text and a model to a trained model or adapter.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <filesystem>
 #include <iostream>
-
-#include <fmt/format.h>
 
 #include "engine/checkpoint.h"
 #include "engine/files/file_replacement.h"
@@ -63,10 +62,12 @@ int train_command(const std::vector<std::string>& arguments) {
                                   .on_evaluation = [&](const EvaluationRecord& r) { log.evaluation(r); },
                                   .should_stop = [] { return SignalGuard::received() != 0; }});
   if (last < run.prepared().steps) {
-    throw RunError(fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",
-                               SignalGuard::received() == SIGINT ? "SIGINT" : "SIGTERM", last, run.prepared().steps));
+    throw RunError(
+        fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",
+                    SignalGuard::received() == SIGINT ? "SIGINT" : "SIGTERM", last, run.prepared().steps));
   }
-  const std::string exported = run.export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"));
+  const std::string exported =
+      run.export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"));
   std::cout << exported << "\n";
   return 0;
 }

@@ -19,12 +19,15 @@ CorpusOptions corpus_options(const std::string& path, const TrainOptions::Data& 
   if ((data.format == "folder" && !is_folder) || (data.format == "text" && (is_folder || is_jsonl)) ||
       (data.format == "jsonl" && !is_jsonl)) {
     throw DataError(fmt::format("data.format is {}, but {} is {}", data.format, path,
-                                is_folder ? "a folder" : is_jsonl ? "a JSONL file" : "a plain file"));
+                                is_folder  ? "a folder"
+                                : is_jsonl ? "a JSONL file"
+                                           : "a plain file"));
   }
   return options;
 }
 
-std::shared_ptr<const Rows> rows_over(std::shared_ptr<const TokenShard> shard, const TrainOptions::Data& data) {
+std::shared_ptr<const Rows> rows_over(std::shared_ptr<const TokenShard> shard,
+                                      const TrainOptions::Data& data) {
   return make_rows(std::move(shard), {.tokens_per_row = data.sequence_length,
                                       .mode = row_mode("data.packing", data.packing),
                                       .document_mask = data.document_mask});
@@ -39,12 +42,15 @@ TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& d
                              .prepend_bos = data.add_bos && tokenizer.bos_id() >= 0,
                              .held_out = held_out_fraction};
   // A folder of its own for each text, tokenizer and split: two runs never overwrite each other's shards.
-  const std::string key = fmt::format("{}|{}|{}|{}|{}", std::filesystem::absolute(path).string(), tokenizer.fingerprint(),
-                                      held_out_fraction, options.prepend_bos, fmt::join(data.extensions, ","));
+  const std::string key =
+      fmt::format("{}|{}|{}|{}|{}", std::filesystem::absolute(path).string(), tokenizer.fingerprint(),
+                  held_out_fraction, options.prepend_bos, fmt::join(data.extensions, ","));
   const auto folder = std::filesystem::path(data.cache_dir) / fmt::format("{:016x}", stream_of(key));
   if (new_shards) new_shards->expect(folder);
   const ShardSet set = build_shards(corpus, tokenizer, folder.string(), options);
-  if (!set.reused) log::info(fmt::format("tokenized {}: {} documents, {} tokens", path, set.train.documents, set.train.tokens));
+  if (!set.reused)
+    log::info(
+        fmt::format("tokenized {}: {} documents, {} tokens", path, set.train.documents, set.train.tokens));
   return {set.train.path, set.held_out.path};
 }
 
@@ -63,7 +69,9 @@ RunData prepare_data(const TrainOptions& options) {
     const auto shard = open(text.train);
     made.sources.push_back({source.path, source.weight, shard, rows_over(shard, options.data)});
     if (text.held_out.empty()) continue;
-    const std::string name = options.data.train.size() == 1 ? "held_out" : "held_out." + std::filesystem::path(source.path).stem().string();
+    const std::string name = options.data.train.size() == 1
+                                 ? "held_out"
+                                 : "held_out." + std::filesystem::path(source.path).stem().string();
     made.domains.push_back({name, rows_over(open(text.held_out), options.data)});
   }
   for (const NamedPath& held_out : options.data.held_out) {

@@ -49,6 +49,7 @@ class StreamRows final : public Rows {
     counts_.padding = counts_.rows * T - counts_.tokens;
     counts_.supervised =
         std::max<int64_t>(0, shard_->tokens() - (options_.document_mask ? shard_->documents() : 1));
+    if (options_.document_mask) count_unsupervised_rows();
   }
 
   int64_t tokens_per_row() const override { return options_.tokens_per_row; }
@@ -73,6 +74,21 @@ class StreamRows final : public Rows {
   }
 
  private:
+  // Rows in which each token is the last of its document: runs of one-token documents.
+  void count_unsupervised_rows() {
+    const int64_t T = options_.tokens_per_row;
+    int64_t document = 0;
+    for (int64_t row = 0; row < counts_.rows; ++row) {
+      const int64_t begin = row * T, end = std::min(begin + T, shard_->tokens());
+      while (shard_->document_begin(document + 1) <= begin) ++document;
+      // The first document that ends after its next token in the row has a target there.
+      int64_t at = begin;
+      while (at < end && shard_->document_begin(document + 1) == at + 1) ++at, ++document;
+      counts_.unsupervised_rows += at == end;
+      document = std::max<int64_t>(0, document - 1);
+    }
+  }
+
   std::shared_ptr<const TokenShard> shard_;
   RowOptions options_;
   RowCounts counts_;
@@ -94,7 +110,6 @@ class PackedRows final : public Rows {
     }
     place(window);
     counts_.rows = std::ssize(row_begin_) - 1;
-    counts_.tokens = shard_->tokens();
     counts_.padding = counts_.rows * T - counts_.tokens;
   }
 
@@ -131,7 +146,10 @@ class PackedRows final : public Rows {
       }
       // A piece that continues fills its row, so where documents run together only the row's end is
       // unsupervised.
-      counts_.supervised += used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
+      const int64_t supervised = used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
+      if (supervised == 0) continue;
+      counts_.tokens += used;
+      counts_.supervised += supervised;
       pieces_.insert(pieces_.end(), row.begin(), row.end());
       row_begin_.push_back(std::ssize(pieces_));
     }

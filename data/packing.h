@@ -28,7 +28,8 @@ struct RowCounts {
   int64_t rows = 0;
   int64_t tokens = 0;  // without padding
   int64_t padding = 0;
-  int64_t supervised = 0;  // labels that are not ignored
+  int64_t supervised = 0;         // labels that are not ignored
+  int64_t unsupervised_rows = 0;  // rows without such a label
   // The share of columns that hold a token.
   double efficiency() const { return static_cast<double>(tokens) / static_cast<double>(tokens + padding); }
 };
@@ -52,7 +53,9 @@ enum class RowMode {
   stream,
   // Documents whole, several to a row, placed by first-fit-decreasing (Johnson 1973) among `window` at a
   // time; longer ones
-  // are cut into full rows and a rest. What is left of a row is padding.
+  // are cut into full rows and a rest. What is left of a row is padding. A row without a label to predict,
+  // such as
+  // a rest of one token alone, is left out.
   pack,
 };
 

@@ -1,10 +1,10 @@
 #include "engine/checkpoint.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-
-#include <fmt/format.h>
 
 #include "engine/files/file_replacement.h"
 #include "engine/files/safetensors.h"
@@ -44,7 +44,8 @@ std::string marker_text(const fs::path& directory) {
 
 bool is_complete(const fs::path& directory) {
   const std::string expected = marker_text(directory);
-  return !expected.empty() && fs::exists(directory / kComplete) && read_text((directory / kComplete).string()) == expected;
+  return !expected.empty() && fs::exists(directory / kComplete) &&
+         read_text((directory / kComplete).string()) == expected;
 }
 
 std::vector<CheckpointPath> list(const std::string& folder) {
@@ -85,7 +86,8 @@ std::vector<int32_t> tensors_to_save(const State& state) {
   std::vector<int32_t> found;
   for (int32_t i = 0; i < state.size(); ++i) {
     const PersistentInfo& p = state[i];
-    if (p.parent < 0 && (p.kind == Kind::optimizer || (p.kind == Kind::weight && p.trainable))) found.push_back(i);
+    if (p.parent < 0 && (p.kind == Kind::optimizer || (p.kind == Kind::weight && p.trainable)))
+      found.push_back(i);
   }
   return found;
 }
@@ -96,8 +98,8 @@ int64_t checkpoint_bytes(const State& state, const std::vector<int32_t>& tensors
   return bytes;
 }
 
-void save_checkpoint(const std::string& folder, int64_t step, const Session& session, const std::vector<int32_t>& tensors,
-                     const std::string& state_json, int64_t keep) {
+void save_checkpoint(const std::string& folder, int64_t step, const Session& session,
+                     const std::vector<int32_t>& tensors, const std::string& state_json, int64_t keep) {
   const fs::path final_path = fs::path(folder) / fmt::format("{}{:08}", kPrefix, step);
   if (is_complete(final_path)) return;
   const fs::path partial = final_path.string() + std::string(kPartial);
@@ -138,22 +140,25 @@ std::string read_checkpoint_state(const CheckpointPath& checkpoint) {
   return read_text((fs::path(checkpoint.directory) / kState).string());
 }
 
-void load_checkpoint(const CheckpointPath& checkpoint, Session& session, const std::vector<int32_t>& tensors) {
+void load_checkpoint(const CheckpointPath& checkpoint, Session& session,
+                     const std::vector<int32_t>& tensors) {
   const SafetensorsFile file((fs::path(checkpoint.directory) / kTensors).string());
   // All checks before the first byte is written into the session.
   for (const int32_t t : tensors) {
     const PersistentInfo& p = session.state()[t];
     const SafetensorsEntry& entry = file.require(p.name);
     if (entry.shape != p.shape || entry.type != stored_type_of(p.dtype)) {
-      throw FormatError(file.path(), p.name, fmt::format("holds {} {}, this run's tensor is {} {}", text_of(entry.shape),
-                                                         name_of(entry.type), text_of(p.shape), name_of(p.dtype)));
+      throw FormatError(file.path(), p.name,
+                        fmt::format("holds {} {}, this run's tensor is {} {}", text_of(entry.shape),
+                                    name_of(entry.type), text_of(p.shape), name_of(p.dtype)));
     }
   }
   if (file.entries().size() != tensors.size()) {
     for (const SafetensorsEntry& e : file.entries()) {
       const int32_t t = session.state().find(e.name);
       if (t < 0 || std::ranges::find(tensors, t) == tensors.end()) {
-        throw FormatError(file.path(), e.name, "is not part of this run: the checkpoint is of another model or optimizer");
+        throw FormatError(file.path(), e.name,
+                          "is not part of this run: the checkpoint is of another model or optimizer");
       }
     }
   }
@@ -163,7 +168,8 @@ void load_checkpoint(const CheckpointPath& checkpoint, Session& session, const s
     const std::span<const std::byte> bytes = file.bytes(file.require(p.name));
     const int64_t row = b.width * size_of(b.dtype);
     for (int64_t r = 0; r < b.rows; ++r) {
-      session.backend().upload(static_cast<std::byte*>(b.data) + r * b.pitch * size_of(b.dtype), bytes.data() + r * row, row);
+      session.backend().upload(static_cast<std::byte*>(b.data) + r * b.pitch * size_of(b.dtype),
+                               bytes.data() + r * row, row);
     }
   }
 }

@@ -1,6 +1,6 @@
-// A run's state on disk: FOLDER/step-00000100/ with state.safetensors (tensors), state.json (all else) and, written
-// last, `complete`, which lists the two files' sizes. A folder without a true `complete` does not count, so a
-// kill at any moment leaves the newest complete checkpoint as it was.
+// A run's state on disk: FOLDER/step-00000100/ with state.safetensors (tensors), state.json (all else) and,
+// written last, `complete`, which lists the two files' sizes. A folder without a true `complete` does not
+// count, so a kill at any moment leaves the newest complete checkpoint as it was.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ struct CheckpointPath {
 };
 
 // Saves the tensors (State indices, by their names) and the text, then removes all but the newest `keep`
-// complete checkpoints (0: keeps all) and what interrupted saves left behind. Throws IoError; older checkpoints
-// are then whole.
-void save_checkpoint(const std::string& folder, int64_t step, const Session& session, const std::vector<int32_t>& tensors,
-                     const std::string& state_json, int64_t keep);
+// complete checkpoints (0: keeps all) and what interrupted saves left behind. Throws IoError; older
+// checkpoints are then whole.
+void save_checkpoint(const std::string& folder, int64_t step, const Session& session,
+                     const std::vector<int32_t>& tensors, const std::string& state_json, int64_t keep);
 
 // Bytes that save_checkpoint will write for the tensors.
 int64_t checkpoint_bytes(const State& state, const std::vector<int32_t>& tensors);
@@ -32,8 +32,8 @@ std::optional<CheckpointPath> newest_checkpoint(const std::string& folder);
 // state.json's text. Throws FormatError.
 std::string read_checkpoint_state(const CheckpointPath& checkpoint);
 
-// Fills the tensors. Throws FormatError naming the file and the tensor if one is missing, has another shape or
-// dtype, or if the file holds one that was not asked for.
+// Fills the tensors. Throws FormatError naming the file and the tensor if one is missing, has another shape
+// or dtype, or if the file holds one that was not asked for.
 void load_checkpoint(const CheckpointPath& checkpoint, Session& session, const std::vector<int32_t>& tensors);
 
 // What a run must save: trained weights, and the optimizer's state.

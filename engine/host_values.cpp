@@ -5,7 +5,8 @@ namespace lethe {
 std::vector<double> host_values(const Session& session, const std::string& name) {
   std::vector<double> values;
   dispatch_float(session.state()[session.state().require(name)].dtype, name, [&]<class T>() {
-    for (const T v : session.get<T>(name)) values.push_back(static_cast<double>(static_cast<compute_t<T>>(v)));
+    for (const T v : session.get<T>(name))
+      values.push_back(static_cast<double>(static_cast<compute_t<T>>(v)));
   });
   return values;
 }

@@ -28,7 +28,7 @@ class Session {
 
   // Runs every node of a program in order.
   void run(size_t program);
-  // Seconds each node of a program took so far, if the backend was asked to time them; else empty.
+  // Seconds that each node took, summed over the program's runs; empty unless the backend profiles.
   std::vector<double> node_seconds(size_t program) const { return executables_[program]->node_seconds(); }
 
   // A persistent tensor's memory.

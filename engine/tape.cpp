@@ -124,8 +124,9 @@ int64_t Tape::offset_in_root(Var var) const {
 Var Tape::same_place(Var var, Var other_root) {
   if (!info(var).parent.valid()) return other_root;
   const TensorInfo t = info(var);
+  const bool is_gradient = info(other_root).path.starts_with("gradient/") && !t.path.starts_with("gradient/");
   const Var made = view(other_root, offset_in_root(var), t.shape, "");
-  tensors_.back().path = t.path;
+  rename(made, (is_gradient ? "gradient/" : "") + t.path);
   return made;
 }
 

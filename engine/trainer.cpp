@@ -53,7 +53,7 @@ StepResult Trainer::step(const std::vector<MicroBatch>& micro_batches, int64_t s
   result.gradient_norm = session_.get<double>(step::gradient_norm)[0];
   result.parameters_moved = session_.get<int64_t>(step::parameters_moved)[0];
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-    throw RunError(
+    throw DivergedError(
         fmt::format("step {}: loss {} and gradient norm {} are not both finite; the weights were not changed",
                     step_index, result.loss, result.gradient_norm));
   }

@@ -36,8 +36,8 @@ class Trainer {
   Trainer(Session& session, StepPrograms programs) : session_(session), programs_(programs) {}
 
   // One optimizer step. step_index counts from 1; learning_rates has one value per parameter group. Throws
-  // DataError if no label is a target, DivergedError if loss or gradient norm is not finite (the weights are then
-  // as they were before the step).
+  // DataError if no label is a target, DivergedError if loss or gradient norm is not finite (the weights are
+  // then as they were before the step).
   StepResult step(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
                   const std::vector<double>& learning_rates);
 

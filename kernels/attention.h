@@ -30,7 +30,7 @@ namespace lethe::kernels::cpu {
 
 // q: [B*T, H*D]; k, v: [B*T, Hkv*D]; document_start: [B*T], positions within the row. out: [B*T, H*D] and
 // lse: [B*H, T] are overwritten. A token that sees nothing gets out 0. workspace:
-// attention_workspace_bytes() for the number of threads OpenMP may use; the result does not depend on it.
+// attention_workspace_bytes() for as many threads as Team::current() has; the result does not depend on it.
 template <class T>
 void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
                const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace);

@@ -23,7 +23,7 @@ namespace lethe::kernels::cpu {
 
 // Any dimension may be 0; an empty sum is zero. The output is cut into tiles by the sizes alone, each
 // computed by one thread: the result does not depend on the number of threads. workspace:
-// matmul_workspace_bytes() for the number of threads OpenMP may use.
+// matmul_workspace_bytes() for as many threads as Team::current() has.
 template <class A, class B, class C>
 void matmul(MatmulForm form, double alpha, Rows<const A> a, Rows<const B> b, Rows<C> c, Write write,
             void* workspace);

@@ -11,12 +11,15 @@ namespace {
 // Every weight tensor that is no view and no adapter.
 template <class Value>
 void fill(Session& session, const std::string& name, const Value& value) {
-  std::vector<double> values(static_cast<size_t>(elements_of(session.state()[session.state().require(name)].shape)));
+  std::vector<double> values(
+      static_cast<size_t>(elements_of(session.state()[session.state().require(name)].shape)));
   for (size_t i = 0; i < values.size(); ++i) values[i] = value(i);
   set_host_values(session, name, values);
 }
 
-bool is_adapter(const std::string& name) { return name.find(".lora_") != std::string::npos; }
+bool is_adapter(const std::string& name) {
+  return name.find(".lora_") != std::string::npos;
+}
 
 }  // namespace
 
@@ -53,7 +56,8 @@ void initialise_lora(Session& session, uint64_t seed) {
     const PersistentInfo p = session.state()[i];
     if (p.kind != Kind::weight || !is_adapter(p.name)) continue;
     const Rng rng(seed, stream_of(p.name));
-    const double bound = p.name.ends_with(".lora_A.weight") ? 1.0 / std::sqrt(static_cast<double>(p.width())) : 0.0;
+    const double bound =
+        p.name.ends_with(".lora_A.weight") ? 1.0 / std::sqrt(static_cast<double>(p.width())) : 0.0;
     fill(session, p.name, [&](size_t k) { return bound * (2.0 * rng.uniform(k) - 1.0); });
   }
 }

@@ -5,8 +5,8 @@
 
 namespace lethe {
 
-std::vector<double> scaled_product(const std::vector<double>& b, const std::vector<double>& a, int64_t out, int64_t rank,
-                                   int64_t in, double scale) {
+std::vector<double> scaled_product(const std::vector<double>& b, const std::vector<double>& a, int64_t out,
+                                   int64_t rank, int64_t in, double scale) {
   std::vector<double> product(static_cast<size_t>(out * in), 0.0);
   for (int64_t o = 0; o < out; ++o) {
     double* row = product.data() + o * in;

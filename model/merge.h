@@ -14,7 +14,7 @@ namespace lethe {
 void merge_adapters(Session& session, const LlamaConfig& config, const LoraConfig& lora);
 
 // scale * B A: b [out, rank], a [rank, in], all row-major; summed over the rank in order.
-std::vector<double> scaled_product(const std::vector<double>& b, const std::vector<double>& a, int64_t out, int64_t rank,
-                                   int64_t in, double scale);
+std::vector<double> scaled_product(const std::vector<double>& b, const std::vector<double>& a, int64_t out,
+                                   int64_t rank, int64_t in, double scale);
 
 }  // namespace lethe

@@ -39,7 +39,9 @@ Var Transformer::block(Tape& tape, const Block& block, Var x, const BatchInputs&
 }
 
 Var Transformer::logits(Tape& tape, const BatchInputs& batch) const {
-  Var x = ops::embedding(tape, batch.ids, tape.persistent(embedding_), precision_.compute, "embedding");
+  const auto padding = static_cast<int32_t>(config_.pad_token_id.value_or(-1));
+  Var x =
+      ops::embedding(tape, batch.ids, tape.persistent(embedding_), precision_.compute, "embedding", padding);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Tape::Scope scope(tape, "layers." + std::to_string(i));
     x = block(tape, blocks_[i], x, batch);

@@ -4,9 +4,8 @@
 #include <optional>
 #include <vector>
 
-
-#include "model/attention.h"
 #include "engine/session.h"
+#include "model/attention.h"
 #include "model/mlp.h"
 
 namespace lethe {

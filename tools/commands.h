@@ -6,6 +6,7 @@
 
 namespace lethe {
 
+int bench_command(const std::vector<std::string>& arguments);
 int doctor_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);

@@ -1,10 +1,9 @@
 // lethe generate MODEL: continues a prompt, greedily or by sampling.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "data/tokenizer.h"
@@ -30,12 +29,17 @@ void add_options(CLI::App& app, GenerateArguments& a) {
   app.add_option("MODEL", a.model, "folder of a Hugging Face model")->required();
   auto* prompt = app.add_option("--prompt", a.prompt, "text to continue");
   app.add_option("--ids", a.ids, "token ids to continue, instead of text")->excludes(prompt)->delimiter(',');
-  app.add_option("--tokenizer", a.tokenizer, "tokenizer.model, or a folder with one (default: the model's folder)");
+  app.add_option("--tokenizer", a.tokenizer,
+                 "tokenizer.model, or a folder with one (default: the model's folder)");
   app.add_option("--adapter", a.adapter, "folder of a PEFT adapter");
-  app.add_option("--max-new-tokens", a.max_new_tokens, "tokens to add at most")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--temperature", a.sampling.temperature, "0: the most probable token")->check(CLI::NonNegativeNumber);
-  app.add_option("--top-p", a.sampling.top_p, "nucleus: share of the probability to draw from")->check(CLI::Range(0.0, 1.0));
-  app.add_option("--top-k", a.sampling.top_k, "most probable tokens to draw from; 0: all")->check(CLI::NonNegativeNumber);
+  app.add_option("--max-new-tokens", a.max_new_tokens, "tokens to add at most")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--temperature", a.sampling.temperature, "0: the most probable token")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--top-p", a.sampling.top_p, "nucleus: share of the probability to draw from")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--top-k", a.sampling.top_k, "most probable tokens to draw from; 0: all")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--seed", a.seed, "of the draws");
   app.add_option("--precision", a.precision, "float32, bfloat16 or float64")
       ->check(CLI::IsMember({"float32", "bfloat16", "float64"}));
@@ -48,7 +52,8 @@ void add_options(CLI::App& app, GenerateArguments& a) {
 // A forward pass over a window that doubles as the text grows; kept for the next token.
 class Window {
  public:
-  Window(const GenerateArguments& a, const LlamaConfig& config) : arguments_(a), longest_(config.max_position_embeddings) {}
+  Window(const GenerateArguments& a, const LlamaConfig& config)
+      : arguments_(a), longest_(config.max_position_embeddings) {}
 
   // Logits after the last of the ids.
   std::vector<float> next(const std::vector<int32_t>& ids) {
@@ -57,9 +62,12 @@ class Window {
       for (tokens_ = std::max<int64_t>(tokens_, 32); tokens_ < length;) tokens_ *= 2;
       tokens_ = std::min(tokens_, longest_);
       model_.reset();
-      model_ = std::make_unique<InferenceModel>(
-          arguments_.model, InferenceOptions{.adapter = arguments_.adapter, .precision = arguments_.precision,
-                                             .rows = 1, .tokens = tokens_, .threads = arguments_.threads});
+      model_ = std::make_unique<InferenceModel>(arguments_.model,
+                                                InferenceOptions{.adapter = arguments_.adapter,
+                                                                 .precision = arguments_.precision,
+                                                                 .rows = 1,
+                                                                 .tokens = tokens_,
+                                                                 .threads = arguments_.threads});
     }
     PlainBatch batch(1, tokens_);
     batch.set_row(0, tokens_, ids, {});
@@ -68,7 +76,8 @@ class Window {
     std::vector<float> row(static_cast<size_t>(logits.width));
     dispatch_float(logits.dtype, "logits", [&]<class T>() {
       const T* values = logits.as<const T>().row(length - 1);
-      for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(static_cast<compute_t<T>>(values[i]));
+      for (size_t i = 0; i < row.size(); ++i)
+        row[i] = static_cast<float>(static_cast<compute_t<T>>(values[i]));
     });
     return row;
   }
@@ -94,14 +103,16 @@ int generate_command(const std::vector<std::string>& arguments) {
     if (!a.no_bos && tokenizer->bos_id() >= 0) a.ids.push_back(tokenizer->bos_id());
     const std::vector<int32_t> prompt = tokenizer->encode(a.prompt);
     a.ids.insert(a.ids.end(), prompt.begin(), prompt.end());
-    if (a.ids.empty()) throw UsageError("the prompt is empty and the tokenizer has no beginning-of-sequence token");
+    if (a.ids.empty())
+      throw UsageError("the prompt is empty and the tokenizer has no beginning-of-sequence token");
   }
   for (const int32_t id : a.ids) {
-    if (id < 0 || id >= config.vocab_size) throw UsageError(fmt::format("--ids: {} lies outside the vocabulary of {}", id, config.vocab_size));
+    if (id < 0 || id >= config.vocab_size)
+      throw UsageError(fmt::format("--ids: {} lies outside the vocabulary of {}", id, config.vocab_size));
   }
   if (static_cast<int64_t>(a.ids.size()) + a.max_new_tokens > config.max_position_embeddings) {
-    throw UsageError(fmt::format("{} tokens of prompt and {} new ones pass the model's {} positions", a.ids.size(),
-                                 a.max_new_tokens, config.max_position_embeddings));
+    throw UsageError(fmt::format("{} tokens of prompt and {} new ones pass the model's {} positions",
+                                 a.ids.size(), a.max_new_tokens, config.max_position_embeddings));
   }
   const auto is_end = [&](int32_t id) {
     return !a.ignore_eos && std::ranges::find(config.eos_token_ids, id) != config.eos_token_ids.end();
@@ -110,9 +121,11 @@ int generate_command(const std::vector<std::string>& arguments) {
   const Rng rng(static_cast<uint64_t>(a.seed), stream_of("generate"));
   std::vector<int32_t> ids = a.ids, made;
   std::string printed = tokenizer ? tokenizer->decode(ids) : "";
-  if (tokenizer && !a.json) std::cout << printed << std::flush;
   while (static_cast<int64_t>(made.size()) < a.max_new_tokens) {
-    const int32_t id = sample(window.next(ids), a.sampling, rng, made.size());
+    const std::vector<float> logits = window.next(ids);
+    // Not before the model is known to be good: a refused request prints nothing.
+    if (made.empty() && tokenizer && !a.json) std::cout << printed << std::flush;
+    const int32_t id = sample(logits, a.sampling, rng, made.size());
     if (is_end(id)) break;
     ids.push_back(id);
     made.push_back(id);

@@ -8,13 +8,15 @@
 namespace {
 
 constexpr lethe::Command commands[] = {
-    {"study", "a base, full fine-tuning and LoRA, and a report of what each learned and forgot", lethe::study_command},
+    {"study", "a base, full fine-tuning and LoRA, and a report of what each learned and forgot",
+     lethe::study_command},
     {"train", "one run: full or LoRA, from text and a model to a trained model", lethe::train_command},
     {"plan", "bytes, FLOPs and the program of a run, before anything is allocated", lethe::plan_command},
     {"generate", "continues a prompt", lethe::generate_command},
     {"spectrum", "singular values of what training changed", lethe::spectrum_command},
     {"inspect", "logits, losses and gradients as safetensors", lethe::inspect_command},
     {"options", "every key of a configuration; checks a configuration", lethe::options_command},
+    {"bench", "speed of training steps beside the matrix products' own", lethe::bench_command},
     {"doctor", "what this machine has, and what of it lethe can use", lethe::doctor_command},
 };
 

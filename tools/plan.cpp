@@ -1,9 +1,9 @@
-// lethe plan CONFIG: bytes, FLOPs and the program of a run, and a check of the whole request; allocates nothing.
-#include <CLI/CLI.hpp>
-
-#include <iostream>
-
+// lethe plan CONFIG: bytes, FLOPs and the program of a run, and a check of the whole request; allocates
+// nothing.
 #include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "engine/checkpoint.h"
@@ -29,8 +29,10 @@ void print_program(const Programs& programs, const Plan& plan) {
 }  // namespace
 
 int plan_command(const std::vector<std::string>& arguments) {
-  CLI::App app("Prints what a run needs and does, before anything is allocated. Without data.train, the program alone.",
-               "lethe plan");
+  CLI::App app(
+      "Prints what a run needs and does, before anything is allocated. Without data.train, the program "
+      "alone.",
+      "lethe plan");
   PlanArguments a;
   add_config_arguments(app, a.config, train_table(), ConfigFile::required);
   app.add_flag("--show", a.show, "print every node of every program");
@@ -41,19 +43,24 @@ int plan_command(const std::vector<std::string>& arguments) {
   const bool whole_request = !options.data.train.empty();
   std::string request;
   ProgramSpec spec;
+  std::shared_ptr<NewShards> shards;  // the text's tokens stay for the run if the request holds
   if (whole_request) {
     const PreparedRun run = prepare_run(options);
     request = describe_request(run) + "\n";
     spec = run.spec;
+    shards = run.data.new_shards;
   } else {
     spec = program_spec_of(options, open_model(options.model).config);
   }
   const Programs programs = record_programs(spec);
   const int threads = options.threads > 0 ? static_cast<int>(options.threads) : make_cpu_backend()->threads();
-  const auto budget = options.memory_budget_gb > 0 ? static_cast<int64_t>(options.memory_budget_gb * 1e9) : -1;
-  const PlanFigures figures = plan_figures(programs, options.train.batch_size / options.train.micro_batch_size, threads, budget);
+  const auto budget =
+      options.memory_budget_gb > 0 ? static_cast<int64_t>(options.memory_budget_gb * 1e9) : -1;
+  const PlanFigures figures =
+      plan_figures(programs, options.train.batch_size / options.train.micro_batch_size, threads, budget);
   const int64_t checkpoint = checkpoint_bytes(*programs.state, tensors_to_save(*programs.state));
   if (whole_request) require_free_space(options.output, checkpoint * (options.train.keep_checkpoints + 1));
+  if (shards) shards->keep();
 
   if (a.json) {
     nlohmann::json json = plan_json(figures);
@@ -62,7 +69,8 @@ int plan_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   std::cout << request << describe_plan(figures)
-            << fmt::format("checkpoint      {} bytes, {} kept and one more while it is written\n", checkpoint, options.train.keep_checkpoints);
+            << fmt::format("checkpoint      {} bytes, {} kept and one more while it is written\n", checkpoint,
+                           options.train.keep_checkpoints);
   if (a.show) print_program(programs, figures.plan);
   return 0;
 }

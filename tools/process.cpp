@@ -38,7 +38,8 @@ ProcessResult run_process(const std::vector<std::string>& arguments) {
     return result;
   }
   std::array<char, 4096> chunk{};
-  for (ssize_t n = 0; (n = read(pipe_ends[0], chunk.data(), chunk.size())) > 0 || (n < 0 && errno == EINTR);) {
+  for (ssize_t n = 0;
+       (n = read(pipe_ends[0], chunk.data(), chunk.size())) > 0 || (n < 0 && errno == EINTR);) {
     if (n > 0) result.output.append(chunk.data(), static_cast<size_t>(n));
   }
   close(pipe_ends[0]);
@@ -53,12 +54,13 @@ std::string setup_folder() {
   namespace fs = std::filesystem;
   const fs::path checkout = fs::path(LETHE_CHECKOUT) / "tools" / "setup";
   std::error_code error;
-  const fs::path installed = fs::read_symlink("/proc/self/exe", error).parent_path() / ".." / "share" / "lethe" / "setup";
+  const fs::path installed =
+      fs::read_symlink("/proc/self/exe", error).parent_path() / ".." / "share" / "lethe" / "setup";
   for (const fs::path& folder : {checkout, installed}) {
     if (fs::exists(folder / "prose_corpus")) return folder.lexically_normal().string();
   }
-  throw RunError("the scripts that gather the study's texts are neither in " + checkout.string() + " nor in " +
-                 installed.lexically_normal().string());
+  throw RunError("the scripts that gather the study's texts are neither in " + checkout.string() +
+                 " nor in " + installed.lexically_normal().string());
 }
 
 }  // namespace lethe

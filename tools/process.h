@@ -14,8 +14,8 @@ struct ProcessResult {
 // arguments[0] is looked up in PATH. Throws RunError if the system cannot start any process.
 ProcessResult run_process(const std::vector<std::string>& arguments);
 
-// Where the scripts that gather texts lie: tools/setup of the checkout that was built, or share/lethe/setup beside
-// an installed command. Throws RunError if neither is there.
+// Where the scripts that gather texts lie: tools/setup of the checkout that was built, or share/lethe/setup
+// beside an installed command. Throws RunError if neither is there.
 std::string setup_folder();
 
 }  // namespace lethe

@@ -1,32 +1,34 @@
 // lethe spectrum BASE TUNED: singular values of what training changed, and how many directions that takes.
-#include <CLI/CLI.hpp>
-
-#include <iostream>
+#include "tools/spectrum/spectrum.h"
 
 #include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/spectrum/change.h"
-#include "tools/spectrum/spectrum.h"
 
 namespace lethe {
 
 int spectrum_command(const std::vector<std::string>& arguments) {
-  CLI::App app("Prints, for each linear map, the rank of the change between two models, or that an adapter makes.",
-               "lethe spectrum");
+  CLI::App app(
+      "Prints, for each linear map, the rank of the change between two models, or that an adapter makes.",
+      "lethe spectrum");
   std::string base, tuned;
   bool json = false, intruders = false;
   app.add_option("BASE", base, "folder of the base model")->required();
   app.add_option("TUNED", tuned, "folder of the tuned model, or of a PEFT adapter")->required();
-  app.add_flag("--intruders", intruders, "also count intruder dimensions (arXiv 2410.21228; k = 10, epsilon = 0.5)");
+  app.add_flag("--intruders", intruders,
+               "also count intruder dimensions (arXiv 2410.21228; k = 10, epsilon = 0.5)");
   app.add_flag("--json", json, "one JSON object a line, singular values included");
   parse(app, arguments);
 
   if (!json) {
-    std::cout << fmt::format("{:<40} {:>13} {:>7} {:>12} {:>11} {:>10}{}\n", "map", "shape", "rank90", "stable rank", "frobenius",
-                             "relative", intruders ? "  intruders" : "");
+    std::cout << fmt::format("{:<40} {:>13} {:>7} {:>12} {:>11} {:>10}{}\n", "map", "shape", "rank90",
+                             "stable rank", "frobenius", "relative", intruders ? "  intruders" : "");
   }
   visit_changes(base, tuned, [&](const WeightChange& c) {
     const Spectrum s = spectrum_of(c);
@@ -37,10 +39,11 @@ int spectrum_command(const std::vector<std::string>& arguments) {
       found = intruder_dimensions(c.rows, c.columns, c.base.data(), after.data());
     }
     if (json) {
-      nlohmann::json line{{"tensor", s.tensor},   {"layer", s.layer},         {"module", s.module},
-                          {"rows", s.rows},       {"columns", s.columns},     {"singular_values", s.singular_values},
-                          {"rank90", s.rank90},   {"stable_rank", s.stable_rank}, {"frobenius", s.frobenius},
-                          {"relative_change", s.relative_change}};
+      nlohmann::json line{{"tensor", s.tensor},       {"layer", s.layer},
+                          {"module", s.module},       {"rows", s.rows},
+                          {"columns", s.columns},     {"singular_values", s.singular_values},
+                          {"rank90", s.rank90},       {"stable_rank", s.stable_rank},
+                          {"frobenius", s.frobenius}, {"relative_change", s.relative_change}};
       if (intruders) line["intruder_dimensions"] = found;
       std::cout << line.dump() << "\n";
       return;

@@ -1,20 +1,21 @@
 // lethe study: a base, several ways to continue it, and a report of what each learned and forgot.
-#include <CLI/CLI.hpp>
-
-#include <iostream>
+#include "tools/study/study.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <CLI/CLI.hpp>
+#include <iostream>
+
 #include "tools/command.h"
 #include "tools/commands.h"
-#include "tools/study/study.h"
 
 namespace lethe {
 
 int study_command(const std::vector<std::string>& arguments) {
   CLI::App app(
-      "Trains a small base, continues it on a new domain with full fine-tuning and LoRA, and reports what was learned "
+      "Trains a small base, continues it on a new domain with full fine-tuning and LoRA, and reports what "
+      "was learned "
       "and what was forgotten. Without arguments: English prose, then Python code.",
       "lethe study");
   ConfigArguments config;

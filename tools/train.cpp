@@ -1,11 +1,10 @@
 // lethe train CONFIG: one run, from text and a model to a trained model or adapter.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <filesystem>
 #include <iostream>
-
-#include <fmt/format.h>
 
 #include "engine/checkpoint.h"
 #include "engine/files/file_replacement.h"
@@ -19,14 +18,19 @@
 namespace lethe {
 namespace {
 
-// Refuses before anything is written: an output that holds another run, a disk that is too small.
-void check_output(const PreparedRun& run, const State& state, bool resume) {
-  const std::string& output = run.options.output;
-  if (!resume && std::filesystem::exists(output + "/checkpoints")) {
-    throw ConfigError("output", output + " already holds a run; continue it with --resume or name another folder");
+// A run that was killed early may have left no more than its configuration.
+void require_no_run(const std::string& output) {
+  for (const char* name : {"checkpoints", "metrics.jsonl", "config.yaml"}) {
+    if (std::filesystem::exists(std::filesystem::path(output) / name)) {
+      throw ConfigError("output",
+                        output + " already holds a run; continue it with --resume or name another folder");
+    }
   }
+}
+
+void require_disk(const PreparedRun& run, const State& state) {
   const int64_t checkpoint = checkpoint_bytes(state, tensors_to_save(state));
-  require_free_space(output, checkpoint * (run.options.train.keep_checkpoints + 1));
+  require_free_space(run.options.output, checkpoint * (run.options.train.keep_checkpoints + 1));
 }
 
 }  // namespace
@@ -40,13 +44,16 @@ int train_command(const std::vector<std::string>& arguments) {
   parse(app, arguments);
 
   const Settings settings = load_settings(train_table(), config);
-  PreparedRun prepared = prepare_run(train_options(settings));
+  const TrainOptions asked = train_options(settings);
+  if (!resume) require_no_run(asked.output);
+  PreparedRun prepared = prepare_run(asked);
   log::info(describe_request(prepared));
   TrainingRun run(std::move(prepared));
   const TrainOptions& options = run.prepared().options;
-  check_output(run.prepared(), run.session().state(), resume);
-
+  require_disk(run.prepared(), run.session().state());
   const int64_t resumed = resume ? run.resume() : 0;
+  // All has been checked; from here on the run may write.
+  run.prepared().data.keep_shards();
   std::filesystem::create_directories(options.output);
   replace_file(options.output + "/config.yaml", settings.as_yaml());
   RunLog log(options.output, resumed, options.train.log_every);
@@ -55,10 +62,12 @@ int train_command(const std::vector<std::string>& arguments) {
                                   .on_evaluation = [&](const EvaluationRecord& r) { log.evaluation(r); },
                                   .should_stop = [] { return SignalGuard::received() != 0; }});
   if (last < run.prepared().steps) {
-    throw RunError(fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",
-                               SignalGuard::received() == SIGINT ? "SIGINT" : "SIGTERM", last, run.prepared().steps));
+    throw RunError(
+        fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",
+                    SignalGuard::received() == SIGINT ? "SIGINT" : "SIGTERM", last, run.prepared().steps));
   }
-  const std::string exported = run.export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"));
+  const std::string exported =
+      run.export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"));
   std::cout << exported << "\n";
   return 0;
 }

@@ -1,12 +1,14 @@
 // The CPU backend: walks the nodes in order and calls their kernels. It is the executable spec.
 #include <fmt/format.h>
-#include <omp.h>
 #include <openblas_config.h>
+#include <sched.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "engine/backend/backend.h"
+#include "kernels/cpu/team.h"
 
 extern "C" void openblas_set_num_threads(int);
 
@@ -22,8 +24,9 @@ struct CpuNode {
 
 class CpuExecutable final : public Executable {
  public:
-  CpuExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, const CpuOptions& options)
-      : options_(options) {
+  CpuExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, const CpuOptions& options,
+                std::shared_ptr<kernels::cpu::Team> team)
+      : options_(options), team_(std::move(team)) {
     const auto buffer = [&](Var v) {
       const TensorInfo& t = tape.info(v);
       const Placement& p = plan.tensors[static_cast<size_t>(v.id)];
@@ -44,7 +47,7 @@ class CpuExecutable final : public Executable {
   }
 
   void run() override {
-    omp_set_num_threads(options_.threads);
+    const kernels::cpu::Team::Use use(*team_);
     for (size_t n = 0; n < nodes_.size(); ++n) {
       const CpuNode& node = nodes_[n];
       const auto start = std::chrono::steady_clock::now();
@@ -59,14 +62,24 @@ class CpuExecutable final : public Executable {
 
  private:
   CpuOptions options_;
+  std::shared_ptr<kernels::cpu::Team> team_;
   std::vector<CpuNode> nodes_;
   std::vector<double> seconds_;
 };
 
+// Cores that this process may use.
+int available_cores() {
+  cpu_set_t cores;
+  return sched_getaffinity(0, sizeof cores, &cores) == 0
+             ? CPU_COUNT(&cores)
+             : static_cast<int>(std::thread::hardware_concurrency());
+}
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options) : options_(options) {
-    if (options_.threads <= 0) options_.threads = omp_get_num_procs();
+    if (options_.threads <= 0) options_.threads = available_cores();
+    team_ = std::make_shared<kernels::cpu::Team>(options_.threads);
     // Threads are ours: OpenBLAS computes one tile at a time, so the bits do not depend on their number.
     openblas_set_num_threads(1);
   }
@@ -80,7 +93,7 @@ class CpuBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    return std::make_unique<CpuExecutable>(tape, plan, arena, options_);
+    return std::make_unique<CpuExecutable>(tape, plan, arena, options_, team_);
   }
 
   void upload(void* device, const void* host, int64_t bytes) override {
@@ -93,6 +106,7 @@ class CpuBackend final : public Backend {
 
  private:
   CpuOptions options_;
+  std::shared_ptr<kernels::cpu::Team> team_;
 };
 
 }  // namespace

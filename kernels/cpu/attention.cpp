@@ -1,7 +1,5 @@
 #include "kernels/attention.h"
 
-#include <omp.h>
-
 #include <cmath>
 #include <limits>
 
@@ -105,8 +103,8 @@ void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<
   const int64_t blocks = (shape.tokens + kQueryBlock - 1) / kQueryBlock;
   const int64_t per_thread = ForwardScratch<T>(nullptr, shape.head_dim).elements;
   const int64_t grain = attention_grain(kQueryBlock * shape.tokens * shape.head_dim);
-  parallel_pieces(shape.batch * shape.heads * blocks, grain, [&](int64_t first, int64_t last) {
-    const ForwardScratch<T> scratch(static_cast<compute_t<T>*>(workspace) + omp_get_thread_num() * per_thread,
+  parallel_pieces(shape.batch * shape.heads * blocks, grain, [&](int64_t first, int64_t last, int worker) {
+    const ForwardScratch<T> scratch(static_cast<compute_t<T>*>(workspace) + worker * per_thread,
                                     shape.head_dim);
     for (int64_t piece = first; piece < last; ++piece) {
       const int64_t begin = piece % blocks * kQueryBlock, head = piece / blocks;

@@ -1,5 +1,3 @@
-#include <omp.h>
-
 #include "kernels/attention.h"
 #include "kernels/cpu/attention_blocks.h"
 #include "kernels/cpu/parallel.h"
@@ -145,8 +143,8 @@ void attention_backward(const AttentionShape& shape, double scale, Rows<const T>
   const int64_t per_thread = BackwardScratch<T>(nullptr, shape).elements;
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t grain = attention_grain(5 * shape.tokens * shape.tokens / 2 * shape.head_dim * group);
-  parallel_pieces(shape.batch * shape.kv_heads, grain, [&](int64_t first, int64_t last) {
-    auto* const start = static_cast<compute_t<T>*>(workspace) + omp_get_thread_num() * per_thread;
+  parallel_pieces(shape.batch * shape.kv_heads, grain, [&](int64_t first, int64_t last, int worker) {
+    auto* const start = static_cast<compute_t<T>*>(workspace) + worker * per_thread;
     const BackwardScratch<T> scratch(start, shape);
     for (int64_t piece = first; piece < last; ++piece)
       head_group(problem, scratch, piece / shape.kv_heads, piece % shape.kv_heads);

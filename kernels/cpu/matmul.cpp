@@ -1,10 +1,9 @@
 #include "kernels/matmul.h"
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/parallel.h"
 
 namespace lethe::kernels::cpu {
 namespace {
@@ -104,13 +103,12 @@ void matmul(MatmulForm form, double alpha, Rows<const A> a, Rows<const B> b, Row
   const Tiling tiles = tiling(m, n, k);
   const Layout scratch_layout = layout<A, B, C>(tiles, k);
   auto* const scratch = static_cast<compute_t<C>*>(workspace);
-#pragma omp parallel for schedule(dynamic, 1) if (tiles.count() > 1)
-  for (int64_t i = 0; i < tiles.count(); ++i) {
+  parallel_pieces(tiles.count(), 1, [&](int64_t i, int64_t, int worker) {
     const int64_t row = i / tiles.columns * tiles.m, column = i % tiles.columns * tiles.n;
     const Tile tile{row, column, std::min(tiles.m, m - row), std::min(tiles.n, n - column)};
     compute_tile(form, alpha, a, b, c, k, write, tile, scratch_layout,
-                 scratch + omp_get_thread_num() * scratch_layout.total());
-  }
+                 scratch + worker * scratch_layout.total());
+  });
 }
 
 template <class A, class B, class C>

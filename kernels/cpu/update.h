@@ -2,6 +2,7 @@
 // moved.
 #pragma once
 
+#include <atomic>
 #include <cmath>
 
 #include "kernels/cpu/elements.h"
@@ -37,9 +38,8 @@ void update_elements(const UpdateTensors<P, G, M>& tensors, double gradient_scal
           parameter[i] = static_cast<P>(static_cast<compute_t<P>>(w));
           changed += before != static_cast<compute_t<P>>(parameter[i]) ? 1 : 0;
         }
-    // Integers: the order of the pieces does not matter.
-#pragma omp atomic
-        *moved += changed;
+        // Integers: the order of the pieces does not matter.
+        std::atomic_ref<int64_t>(*moved).fetch_add(changed, std::memory_order_relaxed);
       });
 }
 

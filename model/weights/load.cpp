@@ -6,7 +6,8 @@ namespace lethe {
 namespace {
 
 // The backend's memory may not be the host's: a staging buffer of some rows goes between.
-void load(Session& session, const std::string& name, const SafetensorsFile& file, const std::string& stored_name) {
+void load(Session& session, const std::string& name, const SafetensorsFile& file,
+          const std::string& stored_name) {
   constexpr int64_t kStagingBytes = 8 << 20;
   const Buffer b = session.buffer(name);
   const int64_t row = b.width * size_of(b.dtype);
@@ -25,7 +26,8 @@ void load(Session& session, const std::string& name, const SafetensorsFile& file
 }  // namespace
 
 void load_weights(Session& session, const ModelFiles& files, const LlamaConfig& config) {
-  for (const ModelTensor& t : model_tensors(config)) load(session, t.hf_name, *files.require(t.hf_name).file, t.hf_name);
+  for (const ModelTensor& t : model_tensors(config))
+    load(session, t.hf_name, *files.require(t.hf_name).file, t.hf_name);
 }
 
 void load_adapter(Session& session, const AdapterFiles& adapter, const LlamaConfig& config) {

@@ -23,8 +23,8 @@ void save_model(const std::string& folder, const Session& session, const LlamaCo
   write_config(folder + "/config.json", written);
 }
 
-void save_adapter(const std::string& folder, const Session& session, const LoraConfig& lora, const LlamaConfig& config,
-                  const std::string& base) {
+void save_adapter(const std::string& folder, const Session& session, const LoraConfig& lora,
+                  const LlamaConfig& config, const std::string& base) {
   std::filesystem::create_directories(folder);
   std::vector<TensorToWrite> tensors;
   for (const AdapterTensor& t : adapter_tensors(config, lora)) {

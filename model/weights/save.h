@@ -13,7 +13,7 @@ namespace lethe {
 void save_model(const std::string& folder, const Session& session, const LlamaConfig& config);
 
 // Writes a PEFT adapter; `base` names the model it belongs to. Throws IoError.
-void save_adapter(const std::string& folder, const Session& session, const LoraConfig& lora, const LlamaConfig& config,
-                  const std::string& base);
+void save_adapter(const std::string& folder, const Session& session, const LoraConfig& lora,
+                  const LlamaConfig& config, const std::string& base);
 
 }  // namespace lethe

@@ -8,9 +8,9 @@ namespace {
 
 class Gradient : public testing::TestWithParam<OpCase> {};
 
-// The fourth-order difference with a step h of 1e-3 of the values' size errs by about h^4 = 1e-12 times a fifth
-// derivative plus 1e-16 / h = 1e-13 relative to the loss; 1e-6 leaves room for a loss a million times its
-// gradient's size, no more.
+// The fourth-order difference with a step h of 1e-3 of the values' size errs by about h^4 = 1e-12 times a
+// fifth derivative plus 1e-16 / h = 1e-13 relative to the loss; 1e-6 leaves room for a loss a million times
+// its gradient's size, no more.
 TEST_P(Gradient, MatchesCentralDifferences) {
   EXPECT_LT(gradient_error(GetParam()), 1e-6);
 }

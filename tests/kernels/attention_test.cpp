@@ -96,7 +96,7 @@ struct Result {
 
 template <class T>
 Result<T> run(const Case<T>& c, Write write, int threads) {
-  omp_set_num_threads(threads);
+  const Threads team(threads);
   Result<T> r(c.s);
   std::vector<std::byte> workspace(
       static_cast<size_t>(std::max(kernels::cpu::attention_workspace_bytes<T>(c.s, threads),

@@ -38,7 +38,7 @@ struct Case {
     }
   }
   std::pair<std::vector<compute_t<T>>, std::vector<compute_t<T>>> forward(int threads) const {
-    omp_set_num_threads(threads);
+    const Threads team(threads);
     std::vector<compute_t<T>> losses(labels.size()), lse(labels.size());
     kernels::cpu::cross_entropy<T>(logits.view(), labels.data(), losses.data(), lse.data());
     return {losses, lse};
@@ -115,12 +115,12 @@ TEST_F(CrossEntropy, GradientMayTakeTheMemoryOfTheLogitsOnAnyNumberOfThreads) {
   const auto [losses, lse] = c.forward(1);
   EXPECT_EQ(c.forward(2).first, losses);
   EXPECT_EQ(c.forward(4).second, lse);
-  omp_set_num_threads(1);
+  const Threads one(1);
   Matrix<float> apart(70, 701, 704);
   kernels::cpu::cross_entropy_backward<float>(c.logits.view(), c.labels.data(), lse.data(), c.dlosses.data(),
                                               apart.rows(), Write::overwrite);
   Matrix<float> in_place = c.logits;
-  omp_set_num_threads(4);
+  const Threads four(4);
   kernels::cpu::cross_entropy_backward<float>(in_place.view(), c.labels.data(), lse.data(), c.dlosses.data(),
                                               in_place.rows(), Write::overwrite);
   EXPECT_TRUE(in_place.same_bits(apart));

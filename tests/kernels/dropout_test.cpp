@@ -1,12 +1,12 @@
 #include "kernels/dropout.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <vector>
 
 #include "kernels/philox.h"
+#include "tests/kernels/threads.h"
 
 namespace lethe::kernels {
 namespace {
@@ -85,9 +85,9 @@ TEST(Dropout, FollowsItsDefinitionWordByWord) {
 }
 
 TEST(Dropout, DoesNotDependOnTheNumberOfThreadsNorOnTheDtype) {
-  omp_set_num_threads(1);
+  const test::Threads single(1);
   const auto one = mask(70, 1025, 0.4, {});
-  omp_set_num_threads(4);
+  const test::Threads four(4);
   EXPECT_EQ(mask(70, 1025, 0.4, {}), one);
   std::vector<bf16> x(70 * 1025, bf16(1.0f)), y(x.size());
   const Key key;

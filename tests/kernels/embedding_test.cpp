@@ -44,7 +44,7 @@ TEST_F(Embedding, IsTheTablesRow) {
 template <class DY, class DTable>
 Matrix<DTable> scatter(const Matrix<DY>& dy, const std::vector<int32_t>& ids, const Matrix<DTable>& before,
                        int32_t padding_id, Write write, int threads) {
-  omp_set_num_threads(threads);
+  const Threads team(threads);
   Matrix<DTable> dtable = before;
   kernels::cpu::embedding_backward<DY, DTable>(dy.view(), ids.data(), padding_id, dtable.rows(), write);
   return dtable;

@@ -28,7 +28,7 @@ struct Product {
           (form == MatmulForm::nt ? k : n) + padding, 2) {}
 
   void run(double alpha, Matrix<C>& c, Write write, int threads) const {
-    omp_set_num_threads(threads);
+    const Threads team(threads);
     const int64_t bytes = kernels::cpu::matmul_workspace_bytes<A, B, C>(m, n, k, threads);
     std::vector<std::byte> workspace(static_cast<size_t>(bytes));
     kernels::cpu::matmul<A, B, C>(form, alpha, a.view(), b.view(), c.rows(), write, workspace.data());

@@ -1,13 +1,13 @@
 #include "kernels/optimizer.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "engine/rng.h"
+#include "tests/kernels/threads.h"
 
 namespace lethe::kernels {
 namespace {
@@ -172,7 +172,7 @@ TEST(Updates, CountWhatMovedWhateverTheNumberOfThreads) {
   for (size_t i = 0; i < n; i += 3) g[i] = 1.0f;  // Lion leaves the others alone
   std::vector<float> first;
   for (const int threads : {1, 2, 4}) {
-    omp_set_num_threads(threads);
+    const test::Threads team(threads);
     Tensor<float, float> t(normals(n, 9));
     int64_t moved = 1000;
     cpu::lion(t.with(g), {}, Scalars{}.pointers(), &moved, Write::accumulate);

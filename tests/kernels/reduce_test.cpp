@@ -1,11 +1,11 @@
 #include "kernels/reduce.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <vector>
 
 #include "engine/rng.h"
+#include "tests/kernels/threads.h"
 
 namespace lethe::kernels {
 namespace {
@@ -54,7 +54,7 @@ TYPED_TEST(SumOf, DoesNotDependOnTheNumberOfThreads) {
   std::vector<double> scratch(static_cast<size_t>(cpu::reduction_pieces(300, 1025)));
   double first = 0;
   for (const int threads : {1, 2, 3, 4}) {
-    omp_set_num_threads(threads);
+    const test::Threads team(threads);
     double total = 0;
     cpu::sum<TypeParam, double>({x.data(), 300, 1025, 1025}, scratch.data(), &total, Write::overwrite);
     if (threads == 1) first = total;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <cstring>
@@ -10,6 +9,7 @@
 
 #include "engine/rng.h"
 #include "kernels/rows.h"
+#include "tests/kernels/threads.h"
 
 extern "C" void openblas_set_num_threads(int);
 
@@ -18,10 +18,10 @@ namespace lethe::test {
 // The kernels split their work themselves and expect OpenBLAS to use the calling thread alone.
 class KernelTest : public testing::Test {
  protected:
-  void SetUp() override {
-    openblas_set_num_threads(1);
-    omp_set_num_threads(2);
-  }
+  void SetUp() override { openblas_set_num_threads(1); }
+
+ private:
+  Threads threads_{2};
 };
 
 // Half the distance from 1 to the next number: the largest relative error of one rounding.

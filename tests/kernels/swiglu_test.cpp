@@ -1,7 +1,6 @@
 #include "kernels/swiglu.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <limits>
@@ -11,6 +10,7 @@
 #include "kernels/add.h"
 #include "kernels/cpu/elements.h"
 #include "kernels/fill.h"
+#include "tests/kernels/threads.h"
 
 namespace lethe::kernels {
 namespace {
@@ -143,7 +143,7 @@ TYPED_TEST(SwigluOf, DoesNotDependOnTheNumberOfThreads) {
   const Matrix<TypeParam> gate(2, 70001, "gate"), up(2, 70001, "up");
   std::vector<double> first;
   for (const int threads : {1, 3, 4}) {
-    omp_set_num_threads(threads);
+    const test::Threads team(threads);
     Matrix<TypeParam> y(2, 70001, "y");
     cpu::swiglu<TypeParam>(gate.read(), up.read(), y.view());
     std::vector<double> now;

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <fstream>
-
 #include <nlohmann/json.hpp>
 
 #include "tools/run/inference.h"
@@ -17,7 +16,8 @@ const std::string kModel = std::string(LETHE_SHARED_DATA) + "/models/stories260K
 class Stories260K : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(kModel + "/golden.json")) GTEST_SKIP() << "no ../shared/data beside the checkout";
+    if (!std::filesystem::exists(kModel + "/golden.json"))
+      GTEST_SKIP() << "no ../shared/data beside the checkout";
     golden_ = nlohmann::json::parse(std::ifstream(kModel + "/golden.json"));
   }
   nlohmann::json golden_;
@@ -31,7 +31,8 @@ std::vector<double> logits_after(InferenceModel& model, const std::vector<int32_
   std::vector<double> row;
   dispatch_float(logits.dtype, "logits", [&]<class T>() {
     const T* values = logits.as<const T>().row(static_cast<int64_t>(ids.size()) - 1);
-    for (int64_t i = 0; i < logits.width; ++i) row.push_back(static_cast<double>(static_cast<compute_t<T>>(values[i])));
+    for (int64_t i = 0; i < logits.width; ++i)
+      row.push_back(static_cast<double>(static_cast<compute_t<T>>(values[i])));
   });
   return row;
 }
@@ -43,10 +44,11 @@ TEST_F(Stories260K, LastPositionLogits) {
     InferenceModel model(kModel, {.precision = precision, .tokens = 16});
     const std::vector<double> got = logits_after(model, ids);
     ASSERT_EQ(got.size(), expected.size());
-    // 1e-4 for float32: logits of size 10 after five layers, each with sums of up to 172 products (172 * 6e-8 *
-    // 10 = 1e-4 at worst). The reference itself is rounded to float, 1e-6 at this size.
+    // 1e-4 for float32: logits of size 10 after five layers, each with sums of up to 172 products (172 * 6e-8
+    // * 10 = 1e-4 at worst). The reference itself is rounded to float, 1e-6 at this size.
     const double bound = std::string(precision) == "float64" ? 2e-6 : 1e-4;
-    for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], bound) << precision << " logit " << i;
+    for (size_t i = 0; i < got.size(); ++i)
+      EXPECT_NEAR(got[i], expected[i], bound) << precision << " logit " << i;
   }
 }
 
@@ -64,9 +66,11 @@ std::vector<int32_t> greedy(InferenceModel& model, std::vector<int32_t> ids, siz
 TEST_F(Stories260K, GreedyTokens) {
   InferenceModel model(kModel, {.tokens = 256});
   const auto after_prompt = golden_.at("greedy32_from_prompt").get<std::vector<int32_t>>();
-  EXPECT_EQ(greedy(model, golden_.at("prompt_ids").get<std::vector<int32_t>>(), after_prompt.size()), after_prompt);
+  EXPECT_EQ(greedy(model, golden_.at("prompt_ids").get<std::vector<int32_t>>(), after_prompt.size()),
+            after_prompt);
   const auto story = golden_.at("greedy200_from_bos_ids").get<std::vector<int32_t>>();
-  EXPECT_EQ(greedy(model, {story[0]}, story.size() - 1), std::vector<int32_t>(story.begin() + 1, story.end()));
+  EXPECT_EQ(greedy(model, {story[0]}, story.size() - 1),
+            std::vector<int32_t>(story.begin() + 1, story.end()));
 }
 
 TEST_F(Stories260K, Loss) {

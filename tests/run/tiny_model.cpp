@@ -36,7 +36,9 @@ TinyBatch::TinyBatch(int64_t rows, int64_t tokens_per_row, int64_t vocab_size) :
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t t = 0; t < tokens; ++t) {
       const auto at = static_cast<uint64_t>(r * tokens + t);
-      const auto draw = [&](uint64_t k) { return static_cast<int32_t>(rng.below(2 * at + k, static_cast<uint64_t>(vocab_size))); };
+      const auto draw = [&](uint64_t k) {
+        return static_cast<int32_t>(rng.below(2 * at + k, static_cast<uint64_t>(vocab_size)));
+      };
       const bool ignored = t == 2 || t < r;
       const int32_t start = t >= 3 ? 3 : 0;
       ids.push_back(draw(0));
@@ -84,7 +86,9 @@ void randomise_lora_b(Session& session, uint64_t seed) {
 ProgramSpec tiny_spec(DType dtype, bool tied) {
   ProgramSpec spec;
   spec.config = tiny_config(tied);
-  spec.precision = dtype == DType::f64 ? Precision::f64() : dtype == DType::bf16 ? Precision::bf16() : Precision::f32();
+  spec.precision = dtype == DType::f64    ? Precision::f64()
+                   : dtype == DType::bf16 ? Precision::bf16()
+                                          : Precision::f32();
   spec.rows = 2;
   spec.tokens = 7;
   spec.optimizer = OptimizerOptions{};

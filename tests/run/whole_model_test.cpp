@@ -19,7 +19,9 @@ struct Variant {
   Recompute recompute = Recompute::none;
 };
 
-void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
+void PrintTo(const Variant& variant, std::ostream* out) {
+  *out << variant.name;
+}
 
 ProgramSpec spec_of(const Variant& v, DType dtype) {
   ProgramSpec spec = tiny_spec(dtype, v.tied);
@@ -118,7 +120,9 @@ std::vector<Variant> variants() {
   };
 }
 
-std::string name_of_variant(const testing::TestParamInfo<Variant>& variant) { return variant.param.name; }
+std::string name_of_variant(const testing::TestParamInfo<Variant>& variant) {
+  return variant.param.name;
+}
 
 INSTANTIATE_TEST_SUITE_P(Variants, WholeModel, testing::ValuesIn(variants()), name_of_variant);
 
@@ -221,7 +225,8 @@ TEST(Plan, AllocatesExactlyWhatItPlans) {
     std::unique_ptr<Backend> inner;
   };
   int64_t asked = 0;
-  const Session session(std::move(programs.state), std::move(programs.tapes), std::make_unique<Counting>(asked));
+  const Session session(std::move(programs.state), std::move(programs.tapes),
+                        std::make_unique<Counting>(asked));
   EXPECT_EQ(asked, plan.arena_bytes);
   EXPECT_EQ(session.plan().arena_bytes, plan.arena_bytes);
 }

@@ -28,7 +28,7 @@ std::vector<Option> text_options() {
 
 std::vector<Option> model_options() {
   return {
-      {"study.vocab_size", Type::integer, "4096", between(300, 1048576),
+      {"study.vocab_size", Type::integer, "2048", between(300, 1048576),
        "Vocabulary of the study's tokenizer.", "tokens"},
       {"study.hidden_size", Type::integer, "192", between(2, 65536), "Width of the residual stream."},
       {"study.layers", Type::integer, "4", between(1, 1024), "Transformer blocks."},
@@ -43,16 +43,16 @@ std::vector<Option> model_options() {
 
 std::vector<Option> course_options() {
   return {
-      {"study.base_steps", Type::integer, "600", at_least(1), "Steps of the base's training.", "steps"},
+      {"study.base_steps", Type::integer, "900", at_least(1), "Steps of the base's training.", "steps"},
       {"study.base_learning_rate", Type::number, "2e-3", above(0), "Peak learning rate of the base."},
       {"study.continue_steps", Type::integer, "200", at_least(1), "Steps of each continued run.", "steps"},
       {"study.ranks", Type::integer_list, "[4, 16, 64]", between(1, 65536),
        "Ranks of the LoRA runs, beside full fine-tuning."},
-      {"study.learning_rates_full", Type::number_list, "[3e-4, 1e-3]", above(0),
+      {"study.learning_rates_full", Type::number_list, "[1e-4, 3e-4, 1e-3]", above(0),
        "Peak learning rates that the sweep tries for full fine-tuning."},
-      {"study.learning_rates_lora", Type::number_list, "[1e-3, 3e-3]", above(0),
-       "Peak learning rates that the sweep tries for LoRA."},
-      {"study.sweep_steps", Type::integer, "40", at_least(1), "Steps of each run of the sweep.", "steps"},
+      {"study.learning_rates_lora", Type::number_list, "[1e-3, 3e-3, 1e-2]", above(0),
+       "Peak learning rates that the sweep tries for LoRA at each rank."},
+      {"study.sweep_steps", Type::integer, "30", at_least(1), "Steps of each run of the sweep.", "steps"},
       {"study.eval_points", Type::integer, "8", between(1, 10000),
        "Measurements along each continued run, beside the one at its start."},
       {"study.eval_tokens", Type::integer, "16384", at_least(1),

@@ -79,7 +79,8 @@ TrainOptions::Data data_of(const Settings& s) {
   }
   if (data.tokenizer.empty()) {
     data.tokenizer = s.get<std::string>("model.path");
-    if (data.tokenizer.empty()) {
+    // A plan of the program alone has no text to read.
+    if (data.tokenizer.empty() && !(data.train.empty() && data.held_out.empty())) {
       s.refuse("data.tokenizer", "needed with model.config: a fresh model brings no tokenizer");
     }
   }

@@ -130,7 +130,7 @@ std::vector<Option> machine_options() {
        "auto takes the GPU if this build and machine have one."},
       {"threads", Type::integer, "0", between(0, 4096), "CPU threads; 0: all cores. Changes no result."},
       {"memory_budget_gb", Type::number, "0", at_least(0),
-       "Memory that the run may use on its device; 0: what the device has free.", "GB of 1e9 bytes"},
+       "Memory that the run may use on its device; 0: all that the device has.", "GB of 1e9 bytes"},
       {"output", Type::path, "runs/train", AnyValue{},
        "Folder of the run: checkpoints, metrics, configuration."},
   };

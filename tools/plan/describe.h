@@ -1,9 +1,8 @@
 // A request in words and numbers: what will be trained, on what, with how many bytes and FLOPs.
 #pragma once
 
-#include <string>
-
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "engine/planner.h"
 #include "tools/run/training_run.h"

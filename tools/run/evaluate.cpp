@@ -15,22 +15,24 @@ std::vector<double> read_losses(const Session& session, size_t program, Var loss
   dispatch_float(b.dtype, "losses", [&]<class T>() {
     std::vector<T> typed(values.size());
     session.backend().download(typed.data(), b.data, static_cast<int64_t>(typed.size() * sizeof(T)));
-    std::ranges::transform(typed, values.begin(), [](T v) { return static_cast<double>(static_cast<compute_t<T>>(v)); });
+    std::ranges::transform(typed, values.begin(),
+                           [](T v) { return static_cast<double>(static_cast<compute_t<T>>(v)); });
   });
   return values;
 }
 
 }  // namespace
 
-Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch, const Domain& domain,
-                           int64_t max_batches) {
+Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch,
+                           const Domain& domain, int64_t max_batches) {
   const EvaluationLoader loader(domain.rows, rows_per_batch);
   Evaluation result{.domain = domain.name};
   int64_t correct = 0;
   std::vector<double> row_loss, row_targets;
   for (int64_t b = 0; b < std::min(max_batches, loader.batches()); ++b) {
     const Batch batch = loader.batch(b);
-    set_batch(session, {batch.ids, batch.labels, batch.positions, batch.document_start, 0, batch.valid_targets});
+    set_batch(session,
+              {batch.ids, batch.labels, batch.positions, batch.document_start, 0, batch.valid_targets});
     session.run(program);
     correct += session.get<int64_t>(step::correct)[0];
     const std::vector<double> values = read_losses(session, program, losses);
@@ -58,7 +60,8 @@ Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t
   // The ratio estimator's variance (Cochran, "Sampling Techniques", 1977, ch. 6): residuals of row sums.
   const auto n = static_cast<double>(row_loss.size());
   double squares = 0;
-  for (size_t r = 0; r < row_loss.size(); ++r) squares += std::pow(row_loss[r] - result.loss * row_targets[r], 2);
+  for (size_t r = 0; r < row_loss.size(); ++r)
+    squares += std::pow(row_loss[r] - result.loss * row_targets[r], 2);
   result.standard_error = n > 1 ? std::sqrt(squares * n / (n - 1)) / targets : 0;
   return result;
 }

@@ -15,9 +15,9 @@ struct Evaluation {
   int64_t targets = 0;
 };
 
-// Runs `evaluate` over the first max_batches batches of the domain's rows (fewer if there are fewer), each of the
-// program's own number of rows. `losses`: the program's per-token losses.
-Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch, const Domain& domain,
-                           int64_t max_batches);
+// Runs `evaluate` over the first max_batches batches of the domain's rows (fewer if there are fewer), each of
+// the program's own number of rows. `losses`: the program's per-token losses.
+Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch,
+                           const Domain& domain, int64_t max_batches);
 
 }  // namespace lethe

@@ -1,11 +1,12 @@
 #include "tools/run/inference.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "engine/step_inputs.h"
 #include "model/weights/load.h"
+#include "tools/run/memory_budget.h"
 
 namespace lethe {
 
@@ -20,8 +21,10 @@ InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions
            .gradients = options.gradients};
   if (adapter) spec_.lora = adapter->config;
   programs_ = record_programs(spec_, true);
+  auto backend = make_backend({.device = options.device, .threads = static_cast<int>(options.threads)});
+  const int64_t budget = memory_budget(0, backend->device());
   session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       make_backend({.device = options.device, .threads = static_cast<int>(options.threads)}));
+                                       std::move(backend), budget);
   fill_model(*session_, source_);
   if (adapter) load_adapter(*session_, *adapter, source_.config);
 }
@@ -31,7 +34,9 @@ Buffer InferenceModel::logits() {
   return on_host(programs_.logits, logits_copy_);
 }
 
-Buffer InferenceModel::losses() { return on_host(programs_.losses, losses_copy_); }
+Buffer InferenceModel::losses() {
+  return on_host(programs_.losses, losses_copy_);
+}
 
 Buffer InferenceModel::on_host(Var var, std::vector<std::byte>& copy) const {
   Buffer found = session_->buffer(programs_.evaluate, var);
@@ -47,10 +52,12 @@ PlainBatch::PlainBatch(int64_t rows, int64_t tokens)
       labels(ids.size(), ignored_label),
       positions(ids.size()),
       document_start(ids.size(), 0) {
-  for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(static_cast<int64_t>(i) % tokens);
+  for (size_t i = 0; i < positions.size(); ++i)
+    positions[i] = static_cast<int32_t>(static_cast<int64_t>(i) % tokens);
 }
 
-void PlainBatch::set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids, std::span<const int32_t> row_labels) {
+void PlainBatch::set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids,
+                         std::span<const int32_t> row_labels) {
   if (static_cast<int64_t>(row_ids.size()) > tokens) {
     throw DataError(fmt::format("row {} has {} tokens where {} fit", row, row_ids.size(), tokens));
   }

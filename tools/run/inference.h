@@ -51,7 +51,8 @@ struct PlainBatch {
 
   PlainBatch(int64_t rows, int64_t tokens);
   // Throws DataError if the row is longer than tokens. labels may be empty: none are targets.
-  void set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids, std::span<const int32_t> row_labels);
+  void set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids,
+               std::span<const int32_t> row_labels);
   MicroBatch view() const { return {ids, labels, positions, document_start, 0, targets}; }
 };
 

@@ -1,8 +1,8 @@
 #include "tools/run/model_source.h"
 
-#include <filesystem>
-
 #include <fmt/format.h>
+
+#include <filesystem>
 
 #include "engine/rng.h"
 #include "model/transformer.h"
@@ -34,7 +34,8 @@ std::string fingerprint_of(const LlamaConfig& config, const std::optional<ModelF
 }  // namespace
 
 ModelSource open_model_folder(const std::string& folder) {
-  ModelSource source{.config = parse_config(folder + "/config.json"), .files = ModelFiles::open(folder), .path = folder};
+  ModelSource source{
+      .config = parse_config(folder + "/config.json"), .files = ModelFiles::open(folder), .path = folder};
   check_model_files(*source.files, source.config);
   source.fingerprint = fingerprint_of(source.config, source.files, 0);
   return source;

@@ -17,10 +17,13 @@ std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, 
   const Var logits = model.logits(*tape, batch);
   const Var losses = ops::cross_entropy(*tape, logits, batch.labels, "loss").losses;
   const Var total = tape->persistent(step::loss_sum);
-  ops::sum(*tape, losses, {total, write == kernels::Write::overwrite ? Access::overwrite : Access::accumulate});
+  ops::sum(*tape, losses,
+           {total, write == kernels::Write::overwrite ? Access::overwrite : Access::accumulate});
   drop_for_recompute(*tape, spec.recompute);
   backward(*tape, total,
-           {.seed = batch.loss_gradient, .parameter_gradients = write, .gradient_dtype = spec.precision.gradients});
+           {.seed = batch.loss_gradient,
+            .parameter_gradients = write,
+            .gradient_dtype = spec.precision.gradients});
   return tape;
 }
 
@@ -42,7 +45,8 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
 
   if (trained) {
     StepPrograms step;
-    made.tapes.push_back(record_micro_batch(spec, state, *made.model, kernels::Write::overwrite, "micro-batch"));
+    made.tapes.push_back(
+        record_micro_batch(spec, state, *made.model, kernels::Write::overwrite, "micro-batch"));
     if (spec.accumulate) {
       step.next = made.tapes.size();
       made.tapes.push_back(

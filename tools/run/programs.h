@@ -17,10 +17,10 @@ struct ProgramSpec {
   std::optional<LoraConfig> lora;  // absent: full fine-tuning
   Precision precision;
   Recompute recompute = Recompute::none;
-  int64_t rows = 1;    // sequences per micro-batch
-  int64_t tokens = 1;  // per sequence
-  bool accumulate = false;  // a step has more than one micro-batch
-  bool gradients = false;   // forward and backward, even without an optimizer
+  int64_t rows = 1;                           // sequences per micro-batch
+  int64_t tokens = 1;                         // per sequence
+  bool accumulate = false;                    // a step has more than one micro-batch
+  bool gradients = false;                     // forward and backward, even without an optimizer
   std::optional<OptimizerOptions> optimizer;  // absent: no update
 };
 
@@ -30,9 +30,9 @@ struct Programs {
   std::vector<std::unique_ptr<Tape>> tapes;
   std::optional<Transformer> model;
   std::optional<StepPrograms> step;  // `update` only with an optimizer
-  size_t evaluate = 0;  // forward alone: per-token losses, and the number of right guesses
-  Var losses;           // of `evaluate`: [rows * tokens] in the compute dtype, 0 where a label is ignored
-  Var logits;           // of `evaluate`: kept only if record_programs was asked to
+  size_t evaluate = 0;               // forward alone: per-token losses, and the number of right guesses
+  Var losses;  // of `evaluate`: [rows * tokens] in the compute dtype, 0 where a label is ignored
+  Var logits;  // of `evaluate`: kept only if record_programs was asked to
 
   std::vector<const Tape*> views() const;
 };

@@ -1,8 +1,9 @@
 #include "tools/run/run_data.h"
 
-#include <filesystem>
-
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
 
 #include "engine/error.h"
 #include "engine/log.h"
@@ -18,12 +19,15 @@ CorpusOptions corpus_options(const std::string& path, const TrainOptions::Data& 
   if ((data.format == "folder" && !is_folder) || (data.format == "text" && (is_folder || is_jsonl)) ||
       (data.format == "jsonl" && !is_jsonl)) {
     throw DataError(fmt::format("data.format is {}, but {} is {}", data.format, path,
-                                is_folder ? "a folder" : is_jsonl ? "a JSONL file" : "a plain file"));
+                                is_folder  ? "a folder"
+                                : is_jsonl ? "a JSONL file"
+                                           : "a plain file"));
   }
   return options;
 }
 
-std::shared_ptr<const Rows> rows_over(std::shared_ptr<const TokenShard> shard, const TrainOptions::Data& data) {
+std::shared_ptr<const Rows> rows_over(std::shared_ptr<const TokenShard> shard,
+                                      const TrainOptions::Data& data) {
   return make_rows(std::move(shard), {.tokens_per_row = data.sequence_length,
                                       .mode = row_mode("data.packing", data.packing),
                                       .document_mask = data.document_mask});
@@ -31,18 +35,22 @@ std::shared_ptr<const Rows> rows_over(std::shared_ptr<const TokenShard> shard, c
 
 }  // namespace
 
-TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& data, const Tokenizer& tokenizer,
-                            double held_out_fraction) {
+TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& data,
+                            const Tokenizer& tokenizer, double held_out_fraction, NewShards* new_shards) {
   const Corpus corpus(corpus_options(path, data));
   const ShardOptions options{.append_eos = tokenizer.eos_id() >= 0,
                              .prepend_bos = data.add_bos && tokenizer.bos_id() >= 0,
                              .held_out = held_out_fraction};
   // A folder of its own for each text, tokenizer and split: two runs never overwrite each other's shards.
-  const std::string key = fmt::format("{}|{}|{}|{}|{}", std::filesystem::absolute(path).string(), tokenizer.fingerprint(),
-                                      held_out_fraction, options.prepend_bos, fmt::join(data.extensions, ","));
+  const std::string key =
+      fmt::format("{}|{}|{}|{}|{}", std::filesystem::absolute(path).string(), tokenizer.fingerprint(),
+                  held_out_fraction, options.prepend_bos, fmt::join(data.extensions, ","));
   const auto folder = std::filesystem::path(data.cache_dir) / fmt::format("{:016x}", stream_of(key));
+  if (new_shards) new_shards->expect(folder);
   const ShardSet set = build_shards(corpus, tokenizer, folder.string(), options);
-  if (!set.reused) log::info(fmt::format("tokenized {}: {} documents, {} tokens", path, set.train.documents, set.train.tokens));
+  if (!set.reused)
+    log::info(
+        fmt::format("tokenized {}: {} documents, {} tokens", path, set.train.documents, set.train.tokens));
   return {set.train.path, set.held_out.path};
 }
 
@@ -50,23 +58,48 @@ RunData prepare_data(const TrainOptions& options) {
   RunData made;
   made.tokenizer = load_sentencepiece(options.data.tokenizer);
   const Tokenizer& tokenizer = *made.tokenizer;
+  made.new_shards = std::make_shared<NewShards>();
   const auto open = [&](const std::string& path) {
     return std::make_shared<const TokenShard>(path, tokenizer.fingerprint());
   };
   if (options.data.train.empty()) throw ConfigError("data.train", "names no text to train on");
   for (const WeightedPath& source : options.data.train) {
-    const TokenizedText text = tokenize_text(source.path, options.data, tokenizer, options.data.held_out_fraction);
+    const TokenizedText text = tokenize_text(source.path, options.data, tokenizer,
+                                             options.data.held_out_fraction, made.new_shards.get());
     const auto shard = open(text.train);
     made.sources.push_back({source.path, source.weight, shard, rows_over(shard, options.data)});
     if (text.held_out.empty()) continue;
-    const std::string name = options.data.train.size() == 1 ? "held_out" : "held_out." + std::filesystem::path(source.path).stem().string();
+    const std::string name = options.data.train.size() == 1
+                                 ? "held_out"
+                                 : "held_out." + std::filesystem::path(source.path).stem().string();
     made.domains.push_back({name, rows_over(open(text.held_out), options.data)});
   }
   for (const NamedPath& held_out : options.data.held_out) {
-    const TokenizedText text = tokenize_text(held_out.path, options.data, tokenizer, 0);
+    const TokenizedText text =
+        tokenize_text(held_out.path, options.data, tokenizer, 0, made.new_shards.get());
     made.domains.push_back({held_out.name, rows_over(open(text.train), options.data)});
   }
   return made;
+}
+
+void require_targets(const RunData& data, const TrainOptions& options, int64_t steps) {
+  // Nearly every text has a target in each of its rows. Where one has not, each step is looked at here rather
+  // than found without any when the run has come to it.
+  const auto has_bare_rows = [](const TrainingSource& s) { return s.rows->counts().unsupervised_rows > 0; };
+  if (std::ranges::none_of(data.sources, has_bare_rows)) return;
+  const Loader loader = data.loader(static_cast<uint64_t>(options.data.shuffle_seed));
+  const int64_t rows = options.train.batch_size;
+  for (int64_t s = 0; s < steps; ++s) loader.at(static_cast<uint64_t>(s * rows), rows);
+}
+
+std::string data_fingerprint(const RunData& data, const TrainOptions::Data& options) {
+  std::string text = fmt::format("{} {} {} {}", options.sequence_length, options.packing,
+                                 options.document_mask, options.shuffle_seed);
+  for (const TrainingSource& s : data.sources) {
+    const RowCounts& n = s.rows->counts();
+    text += fmt::format("|{} {} {} {} {}", s.weight, n.rows, n.tokens, n.supervised, s.shard->documents());
+  }
+  return fmt::format("{:016x}", stream_of(text));
 }
 
 int64_t RunData::rows_per_epoch() const {

@@ -9,6 +9,7 @@
 #include "data/shards.h"
 #include "data/tokenizer.h"
 #include "tools/options/train_options.h"
+#include "tools/run/new_shards.h"
 
 namespace lethe {
 
@@ -28,23 +29,38 @@ struct TrainingSource {
 struct RunData {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::vector<TrainingSource> sources;
+  std::shared_ptr<NewShards> new_shards;  // of prepare_data: gone with the request unless keep_shards()
   std::vector<Domain> domains;  // "held_out" of the training text first, if any, then data.held_out's
 
   int64_t rows_per_epoch() const;
   int64_t tokens_per_epoch() const;      // without padding
   int64_t supervised_per_epoch() const;  // labels that are not ignored
   Loader loader(uint64_t shuffle_seed) const;
+
+  // The request was accepted: its tokenized data stay for the next run.
+  void keep_shards() const {
+    if (new_shards) new_shards->keep();
+  }
 };
 
-// Tokenizes into options.data.cache_dir (or finds it there) on all cores, with progress on the log. Throws what
-// data/ throws: DataError, FormatError, ConfigError, IoError.
+// Tokenizes into options.data.cache_dir (or finds it there) on all cores, with progress on the log. What was
+// written goes again with the RunData, and on an error, unless keep_shards() is called. Throws what data/
+// throws: DataError, FormatError, ConfigError, IoError.
 RunData prepare_data(const TrainOptions& options);
+
+// Throws DataError if a step of the run's would have no target token.
+void require_targets(const RunData& data, const TrainOptions& options, int64_t steps);
+
+// Of all that decides which row the loader deals at a position: a checkpoint's position means nothing
+// elsewhere.
+std::string data_fingerprint(const RunData& data, const TrainOptions::Data& options);
 
 // Every shard that the configuration names, for callers that need tokens rather than rows.
 struct TokenizedText {
   std::string train, held_out;  // paths of shards; held_out empty if nothing was held out
 };
-TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& data, const Tokenizer& tokenizer,
-                            double held_out_fraction);
+TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& data,
+                            const Tokenizer& tokenizer, double held_out_fraction,
+                            NewShards* new_shards = nullptr);
 
 }  // namespace lethe

@@ -1,6 +1,7 @@
 #include "tools/run/run_log.h"
 
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/log.h"
@@ -19,7 +20,8 @@ void RunLog::step(const StepRecord& r) {
   seconds_ += seconds;
   unpadded_ += static_cast<double>(r.step_unpadded);
   const double rate = unpadded_ / seconds_;
-  const double left = seconds_ / static_cast<double>(r.step - first_step_ + 1) * static_cast<double>(r.steps - r.step);
+  const double left =
+      seconds_ / static_cast<double>(r.step - first_step_ + 1) * static_cast<double>(r.steps - r.step);
   progress_.update({.step = r.step,
                     .total = r.steps,
                     .tokens_per_second = rate,
@@ -41,7 +43,9 @@ void RunLog::step(const StepRecord& r) {
                    {"tokens_per_second", per_second(r.step_unpadded)},
                    {"targets_per_second", per_second(r.result.targets)},
                    {"seconds",
-                    {{"compute", r.compute_seconds}, {"communication", r.communication_seconds}, {"data", r.data_seconds}}}});
+                    {{"compute", r.compute_seconds},
+                     {"communication", r.communication_seconds},
+                     {"data", r.data_seconds}}}});
   events_.scalar("train/loss", r.result.loss, r.step);
   events_.scalar("train/gradient_norm", r.result.gradient_norm, r.step);
   events_.scalar("train/learning_rate", r.learning_rate, r.step);
@@ -63,8 +67,8 @@ void RunLog::evaluation(const EvaluationRecord& r) {
   events_.scalar("loss/" + e.domain, e.loss, r.step);
   events_.scalar("accuracy/" + e.domain, e.accuracy, r.step);
   events_.flush();
-  log::info(fmt::format("step {}: {} loss {:.4f} ± {:.4f}, accuracy {:.1f}%", r.step, e.domain, e.loss, e.standard_error,
-                        100 * e.accuracy));
+  log::info(fmt::format("step {}: {} loss {:.4f} ± {:.4f}, accuracy {:.1f}%", r.step, e.domain, e.loss,
+                        e.standard_error, 100 * e.accuracy));
 }
 
 }  // namespace lethe

@@ -26,6 +26,8 @@ SignalGuard::~SignalGuard() {
   std::signal(SIGTERM, SIG_DFL);
 }
 
-int SignalGuard::received() { return signal_received; }
+int SignalGuard::received() {
+  return signal_received;
+}
 
 }  // namespace lethe

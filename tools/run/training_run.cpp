@@ -1,16 +1,18 @@
 #include "tools/run/training_run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "engine/checkpoint.h"
 #include "engine/log.h"
 #include "engine/step_inputs.h"
 #include "model/weights/save.h"
+#include "tools/run/memory_budget.h"
 
 namespace lethe {
 namespace {
@@ -52,6 +54,51 @@ RunLength run_length_of(const TrainOptions& o, const RunData& data) {
   return length;
 }
 
+// Rows of a step's batch as its micro-batches. One of them may be without a target, the step may not.
+std::vector<MicroBatch> split(const Batch& batch, int64_t parts) {
+  const auto size = static_cast<size_t>(batch.rows / parts * batch.tokens_per_row);
+  std::vector<MicroBatch> made;
+  for (size_t first = 0; first < batch.ids.size(); first += size) {
+    const auto cut = [&](const std::vector<int32_t>& values) {
+      return std::span(values).subspan(first, size);
+    };
+    MicroBatch part{cut(batch.ids),
+                    cut(batch.labels),
+                    cut(batch.positions),
+                    cut(batch.document_start),
+                    static_cast<int64_t>(first),
+                    0};
+    part.targets = std::ranges::count_if(part.labels, [](int32_t label) { return label != ignored_label; });
+    made.push_back(part);
+  }
+  return made;
+}
+
+nlohmann::json parse_state(const std::string& file, const std::string& text) {
+  try {
+    nlohmann::json state = nlohmann::json::parse(text);
+    for (const char* key : {"format", "model", "tokenizer", "data", "method"})
+      state.at(key).get_ref<const std::string&>();
+    for (const char* key : {"step", "data_position", "tokens", "targets"}) {
+      if (!state.at(key).is_number_unsigned())
+        throw FormatError(file, key, "must be a whole number, is " + state.at(key).dump());
+    }
+    return state;
+  } catch (const nlohmann::json::exception& e) {
+    throw FormatError(file, "", fmt::format("is not a checkpoint's state: {}", e.what()));
+  }
+}
+
+// Beside the model, so that its folder is all that `lethe generate` needs.
+void copy_tokenizer(const std::string& tokenizer, const std::string& folder) {
+  namespace fs = std::filesystem;
+  if (tokenizer.empty()) return;
+  const fs::path from = fs::is_directory(tokenizer) ? fs::path(tokenizer) / "tokenizer.model" : fs::path(tokenizer);
+  std::error_code error;
+  fs::copy_file(from, fs::path(folder) / "tokenizer.model", fs::copy_options::overwrite_existing, error);
+  if (error) throw IoError(folder + "/tokenizer.model", error.message());
+}
+
 }  // namespace
 
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
@@ -80,6 +127,7 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
                                 data.tokenizer->vocab_size(), model.config.vocab_size));
   }
   const RunLength length = run_length_of(options, data);
+  require_targets(data, options, length.steps);
   const ProgramSpec spec = program_spec_of(options, model.config);
   return {.options = options,
           .model = std::move(model),
@@ -95,9 +143,10 @@ TrainingRun::TrainingRun(PreparedRun prepared)
       programs_(record_programs(prepared_.spec)),
       loader_(prepared_.data.loader(static_cast<uint64_t>(prepared_.options.data.shuffle_seed))) {
   const TrainOptions& o = prepared_.options;
-  const auto budget = o.memory_budget_gb > 0 ? static_cast<int64_t>(o.memory_budget_gb * 1e9) : -1;
-  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       make_backend({.device = o.device, .threads = static_cast<int>(o.threads)}), budget);
+  auto backend = make_backend({.device = o.device, .threads = static_cast<int>(o.threads)});
+  const int64_t budget = memory_budget(o.memory_budget_gb, backend->device());
+  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes), std::move(backend),
+                                       budget);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
   initialise_optimizer(*session_);
@@ -114,17 +163,10 @@ StepRecord TrainingRun::run_step() {
   const TrainOptions& o = prepared_.options;
   StepRecord record{.step = step_ + 1, .steps = prepared_.steps};
   auto start = Clock::now();
-  std::vector<Batch> batches;
-  std::vector<MicroBatch> micro_batches;
-  for (int64_t m = 0; m < prepared_.micro_batches; ++m) {
-    batches.push_back(loader_.at(loader_.position() + static_cast<uint64_t>(m * o.train.micro_batch_size), o.train.micro_batch_size));
-  }
-  for (const Batch& b : batches) {
-    const auto first = static_cast<int64_t>(micro_batches.size()) * b.rows * b.tokens_per_row;
-    micro_batches.push_back({b.ids, b.labels, b.positions, b.document_start, first, b.valid_targets});
-    record.step_tokens += b.rows * b.tokens_per_row;
-    record.step_unpadded += b.tokens;
-  }
+  const Batch batch = loader_.at(loader_.position(), o.train.batch_size);
+  const std::vector<MicroBatch> micro_batches = split(batch, prepared_.micro_batches);
+  record.step_tokens = batch.rows * batch.tokens_per_row;
+  record.step_unpadded = batch.tokens;
   record.data_seconds = seconds_since(start);
 
   start = Clock::now();
@@ -182,6 +224,7 @@ std::string TrainingRun::state_json() const {
                         {"targets", targets_},
                         {"model", prepared_.model.fingerprint},
                         {"tokenizer", prepared_.data.tokenizer->fingerprint()},
+                        {"data", data_fingerprint(prepared_.data, prepared_.options.data)},
                         {"method", prepared_.options.method}}
              .dump(1) +
          "\n";
@@ -189,17 +232,30 @@ std::string TrainingRun::state_json() const {
 
 void TrainingRun::save_checkpoint_now() {
   if (prepared_.options.output.empty()) return;
-  save_checkpoint(checkpoint_folder(prepared_.options), step_, *session_, tensors_to_save(session_->state()), state_json(),
-                  prepared_.options.train.keep_checkpoints);
+  const std::string folder = checkpoint_folder(prepared_.options);
+  try {
+    save_checkpoint(folder, step_, *session_, tensors_to_save(session_->state()), state_json(),
+                    prepared_.options.train.keep_checkpoints);
+  } catch (const RunError& e) {
+    const auto last = newest_checkpoint(folder);
+    throw RunError(
+        fmt::format("the checkpoint of step {} was not written ({}); {}", step_, e.what(),
+                    last ? fmt::format("that of step {} is whole, --resume goes on from it", last->step)
+                         : std::string("there is no earlier one")));
+  }
 }
 
 int64_t TrainingRun::resume() {
-  const auto found = newest_checkpoint(checkpoint_folder(prepared_.options));
-  if (!found) return 0;
+  const std::string folder = checkpoint_folder(prepared_.options);
+  const auto found = newest_checkpoint(folder);
+  if (!found) {
+    log::info(fmt::format("no complete checkpoint in {}: starting at step 0 of {}", folder, prepared_.steps));
+    return 0;
+  }
   const std::string file = found->directory + "/state.json";
-  const nlohmann::json saved = nlohmann::json::parse(read_checkpoint_state(*found));
+  const nlohmann::json saved = parse_state(file, read_checkpoint_state(*found));
   const nlohmann::json now = nlohmann::json::parse(state_json());
-  for (const char* key : {"format", "model", "tokenizer", "method"}) {
+  for (const char* key : {"format", "model", "tokenizer", "data", "method"}) {
     if (saved.at(key) != now.at(key)) {
       throw FormatError(file, key, fmt::format("is {} in the checkpoint and {} in this run", saved.at(key).dump(), now.at(key).dump()));
     }
@@ -218,6 +274,7 @@ std::string TrainingRun::export_model(const std::string& folder) const {
     save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
+    copy_tokenizer(prepared_.options.data.tokenizer, folder);
   }
   return folder;
 }

@@ -1,5 +1,5 @@
-// One training run, from a configuration to a trained model on disk: what `lethe train` does, and what a study
-// does many times.
+// One training run, from a configuration to a trained model on disk: what `lethe train` does, and what a
+// study does many times.
 #pragma once
 
 #include <functional>
@@ -71,7 +71,8 @@ class TrainingRun {
   int64_t train(const RunObserver& observer);
 
   void save_checkpoint_now();
-  // The trained model (full fine-tuning: a Hugging Face folder; LoRA: a PEFT adapter) under the output folder.
+  // The trained model (full fine-tuning: a Hugging Face folder; LoRA: a PEFT adapter) under the output
+  // folder.
   std::string export_model(const std::string& folder) const;
 
   std::vector<Evaluation> evaluate_all();

@@ -1,10 +1,10 @@
 #include "tools/spectrum/change.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <filesystem>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "model/merge.h"
 #include "model/weights/names.h"
@@ -21,7 +21,8 @@ std::vector<double> read(const SafetensorsFile& file, const std::string& name, i
   return values;
 }
 
-std::vector<double> low_rank_product(const SafetensorsFile& file, const LinearModule& m, const LoraConfig& lora) {
+std::vector<double> low_rank_product(const SafetensorsFile& file, const LinearModule& m,
+                                     const LoraConfig& lora) {
   const std::string prefix = "base_model.model." + m.path;
   const std::vector<double> a = read(file, prefix + ".lora_A.weight", lora.rank * m.in);
   const std::vector<double> b = read(file, prefix + ".lora_B.weight", m.out * lora.rank);

@@ -1,11 +1,11 @@
 #include "tools/study/experiment.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <limits>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "data/tokenizer_training.h"
@@ -37,16 +37,19 @@ TrainOptions::Data data_options(const StudyOptions& o) {
 
 // Learned from the base's own text: the old domain with the mix.
 std::string train_tokenizer(const StudyOptions& o, const StudyTexts& texts) {
-  const std::string key = fmt::format("{}|{}|{}|{}|{}|{}", o.vocab_size, fs::absolute(o.cache_dir).string(), texts.source.bytes,
-                                      texts.source.description, texts.mix.bytes, texts.mix.description);
-  const fs::path path = fs::path(o.cache_dir) / fmt::format("tokenizer-{:016x}", stream_of(key)) / "tokenizer.model";
+  const std::string key =
+      fmt::format("{}|{}|{}|{}|{}|{}", o.vocab_size, fs::absolute(o.cache_dir).string(), texts.source.bytes,
+                  texts.source.description, texts.mix.bytes, texts.mix.description);
+  const fs::path path =
+      fs::path(o.cache_dir) / fmt::format("tokenizer-{:016x}", stream_of(key)) / "tokenizer.model";
   if (fs::exists(path)) return path.string();
   log::info(fmt::format("learning a vocabulary of {} pieces", o.vocab_size));
   fs::create_directories(path.parent_path());
   TokenizerTraining training;
   training.vocab_size = o.vocab_size;
   training.max_bytes = int64_t{4} << 20;
-  train_sentencepiece({Corpus({.paths = {texts.source.path}}), Corpus({.paths = {texts.mix.path}})}, training, path.string());
+  train_sentencepiece({Corpus({.paths = {texts.source.path}}), Corpus({.paths = {texts.mix.path}})}, training,
+                      path.string());
   return path.string();
 }
 
@@ -112,23 +115,29 @@ PreparedRun Experiment::prepare(const StudyRun& run, int64_t points) const {
   o.method = run.method;
   o.data = data_options(options_);
   o.data.shuffle_seed = options_.seed;
+  o.data.tokenizer = data_.tokenizer_path;
   o.train.batch_size = o.train.micro_batch_size = options_.batch_size;
   o.train.seed = options_.seed;
   o.train.max_gradient_norm = 1;
   o.train.recompute = "none";
   o.train.eval_every = std::max<int64_t>(1, run.steps / std::max<int64_t>(1, points));
-  o.train.eval_batches = std::max<int64_t>(1, options_.eval_tokens / (options_.batch_size * options_.sequence_length));
+  o.train.eval_batches =
+      std::max<int64_t>(1, options_.eval_tokens / (options_.batch_size * options_.sequence_length));
   o.train.duration = {static_cast<double>(run.steps), Duration::Unit::steps};
-  o.optimizer = {.name = "adamw", .learning_rate = run.learning_rate, .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8};
+  o.optimizer = {
+      .name = "adamw", .learning_rate = run.learning_rate, .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8};
   o.optimizer.weight_decay = run.is_base ? 0.1 : 0.0;
   // A tenth of the run to warm up, then a cosine to a hundredth: the paper's course for a run of its own.
   o.schedule.name = "cosine";
-  o.schedule.warmup = {std::max(1.0, std::floor(0.1 * static_cast<double>(run.steps))), Duration::Unit::steps};
+  o.schedule.warmup = {std::max(1.0, std::floor(0.1 * static_cast<double>(run.steps))),
+                       Duration::Unit::steps};
   o.schedule.alpha_f = 0.01;
   o.precision = "float32";
   o.threads = options_.threads;
   if (run.method == "lora") {
-    o.lora = {.rank = run.rank, .alpha = 2.0 * static_cast<double>(run.rank), .target_modules = options_.target_modules};
+    o.lora = {.rank = run.rank,
+              .alpha = 2.0 * static_cast<double>(run.rank),
+              .target_modules = options_.target_modules};
   }
   ModelSource model;
   if (run.is_base) {
@@ -164,7 +173,8 @@ RunOutcome Experiment::run(const StudyRun& run, int64_t points, const std::strin
                           bar.update({.step = r.step,
                                       .total = r.steps,
                                       .tokens_per_second = tokens / seconds,
-                                      .seconds_left = seconds / static_cast<double>(r.step) * static_cast<double>(r.steps - r.step),
+                                      .seconds_left = seconds / static_cast<double>(r.step) *
+                                                      static_cast<double>(r.steps - r.step),
                                       .loss = r.result.loss,
                                       .learning_rate = r.learning_rate,
                                       .gradient_norm = r.result.gradient_norm});
@@ -175,7 +185,8 @@ RunOutcome Experiment::run(const StudyRun& run, int64_t points, const std::strin
     log::warning(fmt::format("{} at learning rate {}: {}", run.label, run.learning_rate, e.what()));
     outcome.diverged = true;
   }
-  if (SignalGuard::received() != 0) throw RunError("stopped by a signal; a finished base stays in the cache for the next study");
+  if (SignalGuard::received() != 0)
+    throw RunError("stopped by a signal; a finished base stays in the cache for the next study");
   if (!export_folder.empty() && !outcome.diverged) training.export_model(export_folder);
   outcome.tokens_per_second = seconds > 0 ? tokens / seconds : 0;
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

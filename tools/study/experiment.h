@@ -18,7 +18,8 @@ struct StudyData {
   std::shared_ptr<const Tokenizer> tokenizer;
   TrainingSource source, mix, target;  // to train on
   std::vector<Domain> domains;         // "source" and "target", held out
-  double source_entropy = 0, target_entropy = 0;  // unigram entropy of the held-out tokens' distribution, nats
+  double source_entropy = 0,
+         target_entropy = 0;  // unigram entropy of the held-out tokens' distribution, nats
 };
 
 StudyData prepare_study_data(const StudyOptions& options, const StudyTexts& texts);

@@ -1,5 +1,8 @@
 #include "tools/study/study.h"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -7,11 +10,8 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <thread>
-
-#include <fmt/chrono.h>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "engine/files/file_replacement.h"
 #include "engine/log.h"
@@ -63,10 +63,11 @@ json run_line(const StudyRun& run, const RunOutcome& outcome) {
 
 // Everything that decides the base's weights.
 std::string base_key(const StudyOptions& o, const StudyData& data) {
-  const std::string text = fmt::format(
-      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", data.tokenizer->fingerprint(), data.source.shard->header().key,
-      data.mix.shard->header().key, o.source_mix_fraction, o.hidden_size, o.layers, o.heads, o.kv_heads, o.intermediate_size,
-      o.sequence_length, o.batch_size, o.base_steps, o.base_learning_rate, o.seed, data.target.shard->header().key);
+  const std::string text =
+      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", data.tokenizer->fingerprint(),
+                  data.source.shard->header().key, data.mix.shard->header().key, o.source_mix_fraction,
+                  o.hidden_size, o.layers, o.heads, o.kv_heads, o.intermediate_size, o.sequence_length,
+                  o.batch_size, o.base_steps, o.base_learning_rate, o.seed, data.target.shard->header().key);
   return fmt::format("{:016x}", stream_of(text));
 }
 
@@ -78,7 +79,11 @@ std::pair<std::string, json> obtain_base(const StudyOptions& o, const StudyData&
     log::info("using the base in " + folder.string());
     return {(folder / "model").string(), json::parse(std::ifstream(lines_file))};
   }
-  const StudyRun run{.name = "base", .label = "Base", .learning_rate = o.base_learning_rate, .steps = o.base_steps, .is_base = true};
+  const StudyRun run{.name = "base",
+                     .label = "Base",
+                     .learning_rate = o.base_learning_rate,
+                     .steps = o.base_steps,
+                     .is_base = true};
   log::info(fmt::format("training the base: {} steps", run.steps));
   const RunOutcome outcome = Experiment(o, data, "").run(run, o.eval_points, (folder / "model").string());
   if (outcome.diverged) throw RunError("the base diverged; a smaller study.base_learning_rate may help");
@@ -111,18 +116,18 @@ class Study {
     return method == "lora" ? options_.learning_rates_lora : options_.learning_rates_full;
   }
 
-  // The rate with the lowest held-out loss in the new domain after a short run; for LoRA at the middle rank, since
-  // with alpha = 2r the best rate hardly depends on it.
+  // For each way of training, the rate with the lowest held-out loss in the new domain after a short run.
   void sweep(const Experiment& experiment) {
-    const int64_t middle = options_.ranks.empty() ? 0 : options_.ranks[options_.ranks.size() / 2];
-    for (const char* method : {"full", "lora"}) {
-      if (std::string(method) == "lora" && middle == 0) continue;
-      StudyRun run{.name = "sweep", .method = method, .rank = std::string(method) == "lora" ? middle : 0, .steps = options_.sweep_steps};
-      run.label = label_of(method, run.rank);
+    for (const StudyOptions::Run& r : options_.runs()) {
+      StudyRun run{.name = "sweep",
+                   .label = label_of(r.method, r.rank),
+                   .method = r.method,
+                   .rank = r.rank,
+                   .steps = options_.sweep_steps};
       std::vector<json> tried;
       size_t best = 0;
       double lowest = INFINITY;
-      for (const double rate : rates(method)) {
+      for (const double rate : rates(r.method)) {
         run.learning_rate = rate;
         log::info(fmt::format("sweep: {} at learning rate {}", run.label, rate));
         const RunOutcome outcome = experiment.run(run, 1, "");
@@ -131,20 +136,32 @@ class Study {
           lowest = loss;
           best = tried.size();
         }
-        tried.push_back({{"kind", "sweep"}, {"method", method}, {"rank", nullptr}, {"label", run.label}, {"learning_rate", rate},
-                         {"target_loss", loss}, {"source_loss", outcome.last_loss("source")}, {"diverged", outcome.diverged}, {"chosen", false}});
+        tried.push_back({{"kind", "sweep"},
+                         {"method", r.method},
+                         {"rank", nullptr},
+                         {"label", run.label},
+                         {"learning_rate", rate},
+                         {"target_loss", loss},
+                         {"source_loss", outcome.last_loss("source")},
+                         {"diverged", outcome.diverged},
+                         {"chosen", false}});
         if (run.rank) tried.back()["rank"] = run.rank;
       }
-      if (std::isinf(lowest)) throw RunError(run.label + " diverged at every learning rate of the sweep; give smaller ones");
+      if (std::isinf(lowest))
+        throw RunError(run.label + " diverged at every learning rate of the sweep; give smaller ones");
       tried[best]["chosen"] = true;
-      chosen_[method] = tried[best]["learning_rate"];
+      chosen_[r.label] = tried[best]["learning_rate"];
       lines_.insert(lines_.end(), tried.begin(), tried.end());
     }
   }
 
   void continue_base(const Experiment& experiment, const StudyOptions::Run& r) {
-    const StudyRun run{.name = r.label, .label = label_of(r.method, r.rank), .method = r.method, .rank = r.rank,
-                       .learning_rate = chosen_.at(r.method), .steps = options_.continue_steps};
+    const StudyRun run{.name = r.label,
+                       .label = label_of(r.method, r.rank),
+                       .method = r.method,
+                       .rank = r.rank,
+                       .learning_rate = chosen_.at(r.label),
+                       .steps = options_.continue_steps};
     log::info(fmt::format("{}: {} steps at learning rate {}", run.label, run.steps, run.learning_rate));
     const std::string folder = request_.output + "/runs/" + run.name;
     const RunOutcome outcome = experiment.run(run, options_.eval_points, folder);
@@ -153,23 +170,41 @@ class Study {
     if (outcome.diverged) return;
     visit_changes(experiment.base_folder(), folder, [&](const WeightChange& change) {
       const Spectrum s = spectrum_of(change);
-      lines_.push_back({{"kind", "spectrum"}, {"run", run.name}, {"tensor", s.tensor}, {"layer", s.layer}, {"module", s.module},
-                        {"rows", s.rows}, {"columns", s.columns}, {"singular_values", s.singular_values}, {"rank90", s.rank90},
-                        {"stable_rank", s.stable_rank}, {"frobenius", s.frobenius}, {"relative_change", s.relative_change}});
+      lines_.push_back({{"kind", "spectrum"},
+                        {"run", run.name},
+                        {"tensor", s.tensor},
+                        {"layer", s.layer},
+                        {"module", s.module},
+                        {"rows", s.rows},
+                        {"columns", s.columns},
+                        {"singular_values", s.singular_values},
+                        {"rank90", s.rank90},
+                        {"stable_rank", s.stable_rank},
+                        {"frobenius", s.frobenius},
+                        {"relative_change", s.relative_change}});
     });
   }
 
   json study_line() const {
-    const auto text = [&](const std::string& name, const StudyText& t, const TrainingSource& s, double entropy) {
-      return json{{"name", name}, {"description", t.description}, {"licence", t.licence}, {"documents", t.documents},
-                  {"bytes", t.bytes}, {"tokens", s.shard->tokens()}, {"unigram_entropy", entropy}};
+    const auto text = [&](const std::string& name, const StudyText& t, const TrainingSource& s,
+                          double entropy) {
+      return json{{"name", name},
+                  {"description", t.description},
+                  {"licence", t.licence},
+                  {"documents", t.documents},
+                  {"bytes", t.bytes},
+                  {"tokens", s.shard->tokens()},
+                  {"unigram_entropy", entropy}};
     };
-    const LlamaConfig config = open_model_folder(fs::exists(request_.output + "/runs/full") ? request_.output + "/runs/full" : "").config;
+    const LlamaConfig config =
+        open_model_folder(fs::exists(request_.output + "/runs/full") ? request_.output + "/runs/full" : "")
+            .config;
     return {{"kind", "study"},
             {"name", options_.name},
             {"created", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)))},
             {"device", "cpu"},
-            {"threads", options_.threads > 0 ? options_.threads : static_cast<int64_t>(make_cpu_backend()->threads())},
+            {"threads",
+             options_.threads > 0 ? options_.threads : static_cast<int64_t>(make_cpu_backend()->threads())},
             {"command", request_.command},
             {"version", LETHE_VERSION},
             {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count()},

@@ -1,5 +1,5 @@
-// Many runs, one question: what does each way of continuing a base learn of a new domain, and what does it forget of
-// the old one?
+// Many runs, one question: what does each way of continuing a base learn of a new domain, and what does it
+// forget of the old one?
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ struct StudyRequest {
   std::string command;  // as it was typed, for the report
 };
 
-// Gathers the texts, trains the base (or finds it in the cache), sweeps learning rates, runs every method, and writes
-// OUTPUT/results.jsonl, OUTPUT/runs/* and the report. Throws what its parts throw.
+// Gathers the texts, trains the base (or finds it in the cache), sweeps learning rates, runs every method,
+// and writes OUTPUT/results.jsonl, OUTPUT/runs/* and the report. Throws what its parts throw.
 void run_study(const StudyRequest& request);
 
 }  // namespace lethe

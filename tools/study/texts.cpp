@@ -1,17 +1,19 @@
 #include "tools/study/texts.h"
 
-#include <filesystem>
-#include <fstream>
-#include <set>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "data/corpus.h"
 #include "data/shards.h"
 #include "engine/error.h"
-#include "engine/log.h"
+#include "engine/files/file_replacement.h"
 #include "tools/process.h"
 
 namespace lethe {
@@ -19,10 +21,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-nlohmann::json run_script(const std::string& name, const std::string& out) {
+// What a script of tools/setup says it gathered. Its answer is kept beside the texts, so that the next study
+// finds both as they were.
+nlohmann::json run_script(const std::string& name, const fs::path& folder, const std::string& out) {
+  const fs::path answer = folder / (name + ".json");
+  if (fs::exists(answer)) return nlohmann::json::parse(std::ifstream(answer));
   const std::string script = setup_folder() + "/" + name;
   const ProcessResult result = run_process({"python3", script, "--out", out});
   if (result.status != 0) throw RunError(fmt::format("{} ended with status {}", script, result.status));
+  replace_file(answer.string(), result.output);
   return nlohmann::json::parse(result.output);
 }
 
@@ -38,36 +45,58 @@ std::string join_key(const nlohmann::json& sources, const char* key) {
 
 StudyText default_prose(const fs::path& folder) {
   const std::string path = (folder / "prose.jsonl").string();
-  const nlohmann::json made = run_script("prose_corpus", path);
-  return {path, join_key(made.at("sources"), "title"), join_key(made.at("sources"), "licence"), made.at("documents"), made.at("bytes")};
+  const nlohmann::json made = run_script("prose_corpus", folder, path);
+  return {path, join_key(made.at("sources"), "title"), join_key(made.at("sources"), "licence"),
+          made.at("documents"), made.at("bytes")};
 }
 
 void default_code(const fs::path& folder, StudyTexts& texts) {
-  const nlohmann::json made = run_script("code_corpus", folder.string());
-  const std::string description = fmt::format("sources of the standard library of Python {}", made.at("python").get<std::string>());
+  const nlohmann::json made = run_script("code_corpus", folder, folder.string());
+  const std::string description =
+      fmt::format("sources of the standard library of Python {}", made.at("python").get<std::string>());
   const auto text = [&](const char* part) {
     const nlohmann::json& counts = made.at(part);
-    return StudyText{counts.at("file"), description, made.at("licence"), counts.at("documents"), counts.at("bytes")};
+    return StudyText{counts.at("file"), description, made.at("licence"), counts.at("documents"),
+                     counts.at("bytes")};
   };
   texts.mix = text("code_mix");
   texts.target = text("code_target");
 }
 
+bool same_bytes(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  if (!fs::exists(a) || fs::file_size(a, error) != fs::file_size(b, error)) return false;
+  std::ifstream x(a, std::ios::binary), y(b, std::ios::binary);
+  return std::equal(std::istreambuf_iterator<char>(x), {}, std::istreambuf_iterator<char>(y));
+}
+
+// A text of the user's as JSONL. A file that would stay as it is is left alone: what was made from it still
+// fits.
 class JsonlFile {
  public:
-  explicit JsonlFile(const fs::path& path, const std::string& description) : file_(path), text_{path.string(), description, "your own text"} {}
+  JsonlFile(const fs::path& path, const std::string& description)
+      : path_(path),
+        partial_(path.string() + ".partial"),
+        file_(partial_),
+        text_{path.string(), description, "your own text"} {}
   void add(const std::string& document) {
     file_ << nlohmann::json{{"text", document}}.dump() << "\n";
     ++text_.documents;
     text_.bytes += static_cast<int64_t>(document.size());
   }
   StudyText finish() {
-    file_.flush();
-    if (!file_) throw IoError(text_.path, "cannot be written");
+    file_.close();
+    if (!file_) throw IoError(partial_.string(), "cannot be written");
+    if (same_bytes(path_, partial_)) {
+      fs::remove(partial_);
+    } else {
+      fs::rename(partial_, path_);
+    }
     return text_;
   }
 
  private:
+  fs::path path_, partial_;
   std::ofstream file_;
   StudyText text_;
 };
@@ -93,7 +122,9 @@ StudyTexts gather_texts(const StudyOptions& options) {
     const std::string description = fmt::format("{}", fmt::join(options.target, ", "));
     JsonlFile mix(folder / "mix.jsonl", description), target(folder / "target.jsonl", description);
     const ShardOptions fifth{.held_out = 0.2, .seed = 1};
-    Corpus({.paths = options.target}).visit([&](Document&& d) { (is_held_out(d.text, fifth) ? mix : target).add(d.text); });
+    Corpus({.paths = options.target}).visit([&](Document&& d) {
+      (is_held_out(d.text, fifth) ? mix : target).add(d.text);
+    });
     texts.mix = mix.finish();
     texts.target = target.finish();
     if (texts.mix.documents == 0 || texts.target.documents == 0) {

@@ -18,9 +18,10 @@ struct StudyTexts {
   StudyText source, mix, target;
 };
 
-// Without study.source, English prose from Debian packages; without study.target, the Python standard library; both
-// gathered by tools/setup into study.cache_dir/texts. With paths, their documents; a fifth of the target's, chosen
-// by content, go to the mix. Throws DataError, FormatError, IoError; RunError if a script fails.
+// Without study.source, English prose from Debian packages; without study.target, the Python standard
+// library; both gathered by tools/setup into study.cache_dir/texts. With paths, their documents; a fifth of
+// the target's, chosen by content, go to the mix. Throws DataError, FormatError, IoError; RunError if a
+// script fails.
 StudyTexts gather_texts(const StudyOptions& options);
 
 }  // namespace lethe

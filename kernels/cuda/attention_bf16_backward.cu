@@ -46,8 +46,7 @@ struct Queries {
 };
 
 template <int D>
-__global__ void __launch_bounds__(kMmaThreads, D == 64 ? 4 : 2)
-    query_gradient(Problem a, AttentionGradient<bf16> dq) {
+__global__ void __launch_bounds__(kMmaThreads) query_gradient(Problem a, AttentionGradient<bf16> dq) {
   __shared__ Queries of;
   const Memory<D> memory;
   const Lane lane;
@@ -61,11 +60,8 @@ __global__ void __launch_bounds__(kMmaThreads, D == 64 ? 4 : 2)
   load_mma_tile<D>(a.q, row + begin, queries, column, d, a.wide, memory.q);
   load_mma_tile<D>(a.dout, row + begin, queries, column, d, a.wide, memory.dout);
   __syncthreads();
-  int start = end, all_see = 0;
-  for (int i = 0; i < kMmaLength; ++i) {
-    start = min(start, of.first[i]);
-    all_see = max(all_see, of.first[i]);
-  }
+  int start = end;
+  for (int i = 0; i < kMmaLength; ++i) start = min(start, of.first[i]);
   Result<D> o = {};
   for (int k0 = start; k0 < end; k0 += kMmaLength) {
     const int keys = min(kMmaLength, end - k0);
@@ -76,13 +72,12 @@ __global__ void __launch_bounds__(kMmaThreads, D == 64 ? 4 : 2)
     Score s, dp;
     rows_by_rows<D>(memory.q, memory.k, s);
     rows_by_rows<D>(memory.dout, memory.v, dp);
-    const bool masked = k0 < all_see || k0 + kMmaLength - 1 > begin;
 #pragma unroll
     for (int n = 0; n < kMmaLength / 8; ++n) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int key = k0 + 8 * n + 2 * lane.t + e % 2, r = lane.row + e / 2 * 8;
-        const bool visible = !masked || (key >= of.first[r] && key <= begin + r && key < end);
+        const bool visible = key >= of.first[r] && key <= begin + r && key < end;
         const float p = visible ? exp2f(s[n][e] * (a.scale * kLog2E) - of.lse[r]) : 0;
         s[n][e] = p * (dp[n][e] - of.delta[r]);
       }
@@ -95,7 +90,7 @@ __global__ void __launch_bounds__(kMmaThreads, D == 64 ? 4 : 2)
 }
 
 template <int D>
-__global__ void __launch_bounds__(kMmaThreads, D == 64 ? 3 : 2)
+__global__ void __launch_bounds__(kMmaThreads)
     key_gradients(Problem a, AttentionGradient<bf16> dk, AttentionGradient<bf16> dv) {
   __shared__ Queries of;
   const Memory<D> memory;
@@ -120,8 +115,6 @@ __global__ void __launch_bounds__(kMmaThreads, D == 64 ? 3 : 2)
       __syncthreads();
       const bool sees = threadIdx.x < kMmaLength && of.first[threadIdx.x] < k0 + keys;
       if (!__syncthreads_or(sees)) continue;
-      const bool misses = threadIdx.x < kMmaLength && of.first[threadIdx.x] > k0;
-      const bool masked = __syncthreads_or(misses) || begin < k0 + kMmaLength - 1;
       load_mma_tile<D>(a.q, row + begin, queries, h * d, d, a.wide, memory.q);
       load_mma_tile<D>(a.dout, row + begin, queries, h * d, d, a.wide, memory.dout);
       __syncthreads();
@@ -133,7 +126,7 @@ __global__ void __launch_bounds__(kMmaThreads, D == 64 ? 3 : 2)
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int r = 8 * n + 2 * lane.t + e % 2, key = k0 + lane.row + e / 2 * 8;
-          const bool visible = !masked || (key >= of.first[r] && key <= begin + r && key < k0 + keys);
+          const bool visible = key >= of.first[r] && key <= begin + r && key < k0 + keys;
           p[n][e] = visible ? exp2f(p[n][e] * (a.scale * kLog2E) - of.lse[r]) : 0;
           ds[n][e] = p[n][e] * (ds[n][e] - of.delta[r]);
         }

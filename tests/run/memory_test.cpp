@@ -94,9 +94,10 @@ TEST(Memory, EvaluatingTakesNoMoreThanAFewBatches) {
 }
 
 TEST(Memory, NoBudgetStandsForTheMachines) {
-  EXPECT_EQ(memory_budget(0), find_memory().total);
-  EXPECT_GT(memory_budget(0), 0);
-  EXPECT_EQ(memory_budget(1.5), 1'500'000'000);
+  EXPECT_EQ(memory_budget(0, Device{}), find_memory().total);
+  EXPECT_EQ(memory_budget(0, {.kind = DeviceKind::cuda}), -1);
+  EXPECT_GT(memory_budget(0, Device{}), 0);
+  EXPECT_EQ(memory_budget(1.5, Device{}), 1'500'000'000);
 }
 
 TEST(Memory, RefusedBeforeAnythingIsAllocated) {

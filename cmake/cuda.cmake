@@ -1,4 +1,8 @@
 # CUDA for a CMake that does not know this nvcc's C++20 yet.
+set(LETHE_CUDA_ARCHITECTURES "90" CACHE STRING "GPU architectures the kernels are compiled for")
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES ${LETHE_CUDA_ARCHITECTURES}) # the one that enable_language tries
+endif()
 enable_language(CUDA)
 set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")

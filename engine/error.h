@@ -66,6 +66,14 @@ struct IoError : RunError {
   std::string file;
 };
 
+// A GPU, its driver or one of its libraries failed, or cannot do what a program asks. `what_failed`: the node or
+// call.
+struct DeviceError : RunError {
+  DeviceError(const std::string& what_failed_, const std::string& what_is_wrong)
+      : RunError(what_failed_ + ": " + what_is_wrong), what_failed(what_failed_) {}
+  std::string what_failed;
+};
+
 // A loss or gradient that is no longer a number: the step was not taken.
 struct DivergedError : RunError {
   using RunError::RunError;

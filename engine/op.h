@@ -8,6 +8,11 @@
 #include <string_view>
 
 #include "engine/tensor.h"
+#include "kernels/stream.h"
+
+namespace lethe::kernels::cuda {
+class MatmulLibrary;
+}
 
 namespace lethe {
 
@@ -23,17 +28,34 @@ struct Cost {
   double bytes = 0;  // read and written, each buffer counted once
 };
 
-// A node's tensors with memory behind them, as the CPU backend hands them over.
-struct CpuLaunch {
+// Where a program is to run. A plan needs no more of the machine than this.
+enum class DeviceKind : uint8_t { cpu, cuda };
+struct Device {
+  DeviceKind kind = DeviceKind::cpu;
+  int threads = 1;  // of the CPU
+};
+
+// A node's tensors with memory behind them, as a backend hands them over.
+struct Launch {
   std::span<const Buffer> in;
   std::span<const Buffer> out;
   std::span<const Access> access;
   void* workspace = nullptr;  // as many bytes as Op::workspace asked for, 256-byte aligned
-  int threads = 1;
 
   kernels::Write write(size_t output) const {
     return access[output] == Access::accumulate ? kernels::Write::accumulate : kernels::Write::overwrite;
   }
+};
+
+struct CpuLaunch : Launch {
+  int threads = 1;
+};
+
+// What the work is queued on. Buffers and workspace lie in the GPU's memory: the host may not read them.
+struct CudaLaunch : Launch {
+  int64_t workspace_bytes = 0;
+  kernels::cuda::Stream stream = nullptr;
+  kernels::cuda::MatmulLibrary* matmuls = nullptr;
 };
 
 class Op {
@@ -46,10 +68,16 @@ class Op {
 
   virtual Cost cost(const Node& node, const Tape& tape) const;
 
-  // Scratch bytes that a run with this many threads needs; planned like any tensor.
-  virtual int64_t workspace(const Node& node, const Tape& tape, int threads) const;
+  // Scratch bytes that a run on this device needs; planned like any tensor. Known without the device.
+  virtual int64_t workspace(const Node& node, const Tape& tape, const Device& device) const;
 
   virtual void run(const CpuLaunch& launch) const = 0;
+
+  // Queues the kernels and returns; allocates nothing and waits for nothing, so that it can be captured in a
+  // graph. The default throws DeviceError: the operation has no kernel there.
+  virtual void run(const CudaLaunch& launch) const;
+  // What the host must do once before the first run with these buffers, such as picking an algorithm.
+  virtual void prepare(const CudaLaunch& launch) const;
 };
 
 }  // namespace lethe

@@ -116,7 +116,7 @@ void measure_peak(ProgramPlan& plan, const std::vector<Block>& blocks, size_t no
 }
 
 ProgramPlan plan_program(const Tape& tape, const std::vector<int64_t>& persistent_offsets, int64_t base,
-                         int threads, int64_t budget) {
+                         const Device& device, int64_t budget) {
   const size_t tensor_count = tape.tensors().size(), node_count = tape.nodes().size();
   const std::vector<Placement> life = lifetimes(tape);
   const std::vector<int32_t> block_of = share_in_place(tape, life);
@@ -138,7 +138,7 @@ ProgramPlan plan_program(const Tape& tape, const std::vector<int64_t>& persisten
   std::vector<int32_t> workspace_block(node_count, -1);
   for (size_t n = 0; n < node_count; ++n) {
     const Node& node = tape.nodes()[n];
-    const int64_t bytes = node.op->workspace(node, tape, threads);
+    const int64_t bytes = node.op->workspace(node, tape, device);
     if (bytes == 0) continue;
     workspace_block[n] = static_cast<int32_t>(blocks.size());
     const auto at = static_cast<int32_t>(n);
@@ -182,7 +182,7 @@ int64_t Plan::bytes_of(Kind kind) const {
   return persistent_by_kind[k] + (largest == programs.end() ? 0 : largest->at_peak[k]);
 }
 
-Plan make_plan(const State& state, const std::vector<const Tape*>& programs, int threads,
+Plan make_plan(const State& state, const std::vector<const Tape*>& programs, const Device& device,
                int64_t budget_bytes) {
   Plan plan;
   int64_t end = 0;
@@ -202,7 +202,7 @@ Plan make_plan(const State& state, const std::vector<const Tape*>& programs, int
   int64_t largest = 0;
   for (const Tape* tape : programs) {
     // A view of a persistent tensor is resolved through its root, so offsets of roots suffice.
-    plan.programs.push_back(plan_program(*tape, plan.persistent_offsets, end, threads, budget_bytes));
+    plan.programs.push_back(plan_program(*tape, plan.persistent_offsets, end, device, budget_bytes));
     largest = std::max(largest, plan.programs.back().transient_bytes);
   }
   plan.arena_bytes = end + largest;

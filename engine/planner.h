@@ -43,7 +43,7 @@ struct Plan {
 };
 
 // Throws MemoryError naming the first tensor that crosses the budget. budget_bytes < 0: none.
-Plan make_plan(const State& state, const std::vector<const Tape*>& programs, int threads,
+Plan make_plan(const State& state, const std::vector<const Tape*>& programs, const Device& device,
                int64_t budget_bytes = -1);
 
 }  // namespace lethe

@@ -9,7 +9,7 @@ Session::Session(std::unique_ptr<State> state, std::vector<std::unique_ptr<Tape>
     : state_(std::move(state)), programs_(std::move(programs)), backend_(std::move(backend)) {
   std::vector<const Tape*> tapes;
   for (const auto& p : programs_) tapes.push_back(p.get());
-  plan_ = make_plan(*state_, tapes, backend_->threads(), budget_bytes);
+  plan_ = make_plan(*state_, tapes, backend_->device(), budget_bytes);
   arena_ = backend_->allocate(plan_.arena_bytes);
   for (size_t i = 0; i < programs_.size(); ++i) {
     executables_.push_back(backend_->compile(*programs_[i], plan_.programs[i], arena_.get()));
@@ -45,6 +45,7 @@ void Session::write_values(int32_t index, DType dtype, const void* values, int64
   check_values(index, dtype, count);
   const Buffer b = buffer(index);
   const int64_t row = b.width * size_of(dtype);
+  if (b.pitch == b.width) return backend_->upload(b.data, values, b.rows * row);
   for (int64_t r = 0; r < b.rows; ++r) {
     backend_->upload(static_cast<std::byte*>(b.data) + r * b.pitch * size_of(dtype),
                      static_cast<const std::byte*>(values) + r * row, row);
@@ -55,6 +56,7 @@ void Session::read_values(int32_t index, DType dtype, void* values, int64_t coun
   check_values(index, dtype, count);
   const Buffer b = buffer(index);
   const int64_t row = b.width * size_of(dtype);
+  if (b.pitch == b.width) return backend_->download(values, b.data, b.rows * row);
   for (int64_t r = 0; r < b.rows; ++r) {
     backend_->download(static_cast<std::byte*>(values) + r * row,
                        static_cast<const std::byte*>(b.data) + r * b.pitch * size_of(dtype), row);

@@ -33,9 +33,15 @@ Cost Op::cost(const Node& node, const Tape& tape) const {
   return cost;
 }
 
-int64_t Op::workspace(const Node&, const Tape&, int) const {
+int64_t Op::workspace(const Node&, const Tape&, const Device&) const {
   return 0;
 }
+
+void Op::run(const CudaLaunch&) const {
+  throw DeviceError(std::string(name()), "has no kernel for CUDA in this build");
+}
+
+void Op::prepare(const CudaLaunch&) const {}
 
 void Op::gradient(const Node&, GradientBuilder&) const {}
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels::cpu {
 
@@ -10,3 +11,10 @@ template <class T>
 void add(Rows<const T> x, Rows<const T> y, Rows<T> z);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+template <class T>
+void add(Rows<const T> x, Rows<const T> y, Rows<T> z, Stream stream);
+
+}  // namespace lethe::kernels::cuda

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels {
 
@@ -53,3 +54,27 @@ template <class T>
 int64_t attention_backward_workspace_bytes(const AttentionShape& shape, int threads);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+using cpu::AttentionGradient;
+
+constexpr int64_t kMostHeadDim = 128;
+
+// head_dim up to kMostHeadDim.
+template <class T>
+void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream);
+
+// workspace: delta of every token and head.
+template <class T>
+void attention_backward(const AttentionShape& shape, double scale, Rows<const T> dout, Rows<const T> q,
+                        Rows<const T> k, Rows<const T> v, const int32_t* document_start, Rows<const T> out,
+                        const compute_t<T>* lse, AttentionGradient<T> dq, AttentionGradient<T> dk,
+                        AttentionGradient<T> dv, void* workspace, Stream stream);
+template <class T>
+int64_t attention_backward_workspace_bytes(const AttentionShape& shape) {
+  return shape.batch * shape.heads * shape.tokens * static_cast<int64_t>(sizeof(compute_t<T>));
+}
+
+}  // namespace lethe::kernels::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels::cpu {
 
@@ -10,3 +11,10 @@ template <class X, class Y>
 void copy(Rows<const X> x, Rows<Y> y, Write write);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+template <class X, class Y>
+void copy(Rows<const X> x, Rows<Y> y, Write write, Stream stream);
+
+}  // namespace lethe::kernels::cuda

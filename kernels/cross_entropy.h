@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels {
 
@@ -31,3 +32,17 @@ int64_t count_correct(Rows<const T> logits, const int32_t* labels);
 int64_t first_invalid_label(const int32_t* labels, int64_t count, int64_t vocabulary);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+template <class T>
+void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* losses, compute_t<T>* lse,
+                   Stream stream);
+template <class T>
+void cross_entropy_backward(Rows<const T> logits, const int32_t* labels, const compute_t<T>* lse,
+                            const compute_t<T>* dlosses, Rows<T> dlogits, Write write, Stream stream);
+// *total = the count, or *total += it.
+template <class T>
+void count_correct(Rows<const T> logits, const int32_t* labels, int64_t* total, Write write, Stream stream);
+
+}  // namespace lethe::kernels::cuda

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels::cpu {
 
@@ -24,3 +25,12 @@ template <class T>
 void dropout(Rows<const T> x, double p, const DropoutKey& key, Rows<T> y, Write write);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+using cpu::DropoutKey;
+
+template <class T>
+void dropout(Rows<const T> x, double p, const DropoutKey& key, Rows<T> y, Write write, Stream stream);
+
+}  // namespace lethe::kernels::cuda

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels::cpu {
 
@@ -21,3 +22,15 @@ void embedding_backward(Rows<const DY> dy, const int32_t* ids, int32_t padding_i
 int64_t first_invalid_id(const int32_t* ids, int64_t count, int64_t vocabulary);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+template <class Table, class Y>
+void embedding(Rows<const Table> table, const int32_t* ids, Rows<Y> y, Stream stream);
+
+// The tokens of an id are added in order, in dtable's compute type, and rounded once.
+template <class DY, class DTable>
+void embedding_backward(Rows<const DY> dy, const int32_t* ids, int32_t padding_id, Rows<DTable> dtable,
+                        Write write, Stream stream);
+
+}  // namespace lethe::kernels::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels::cpu {
 
@@ -13,3 +14,12 @@ template <class T, class S>
 void broadcast(const S* value, Rows<T> y, Write write);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+template <class T>
+void fill(Rows<T> y, compute_t<T> value, Stream stream);
+template <class T, class S>
+void broadcast(const S* value, Rows<T> y, Write write, Stream stream);
+
+}  // namespace lethe::kernels::cuda

@@ -6,7 +6,12 @@
 // multiplied and summed in float and rounded once to C's type.
 #pragma once
 
+#include <algorithm>
+#include <memory>
+#include <type_traits>
+
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels {
 
@@ -28,3 +33,50 @@ template <class A, class B, class C>
 int64_t matmul_workspace_bytes(int64_t m, int64_t n, int64_t k, int threads);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+// cuBLASLt, and the algorithm picked for each product seen so far. Not for use by several threads at once.
+class MatmulLibrary {
+ public:
+  struct Plan;
+  struct Parts;
+  MatmulLibrary();
+  ~MatmulLibrary();
+  MatmulLibrary(const MatmulLibrary&) = delete;
+  MatmulLibrary& operator=(const MatmulLibrary&) = delete;
+
+  // Picks an algorithm unless one was picked for such a product before; null where the library has none. Work
+  // of the host: to be done before a program is timed or captured.
+  template <class A, class B, class C>
+  const Plan* plan(MatmulForm form, Rows<const A> a, Rows<const B> b, Rows<C> c, int64_t workspace_bytes);
+
+  Parts& parts() { return *parts_; }
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+// The same bits from run to run. workspace: matmul_workspace_bytes().
+template <class A, class B, class C>
+void matmul(MatmulLibrary& library, MatmulForm form, double alpha, Rows<const A> a, Rows<const B> b,
+            Rows<C> c, Write write, void* workspace, int64_t workspace_bytes, Stream stream);
+
+// Two bf16 copies of a float operand beside a bf16 one, each on 256 bytes, its rows on 16.
+inline int64_t matmul_split_bytes(int64_t rows, int64_t width) {
+  const int64_t bytes = rows * ((width + 7) / 8 * 8) * int64_t{sizeof(bf16)};
+  return 2 * ((bytes + 255) / 256 * 256);
+}
+
+// For sums over k that are split: some copies of the output in float or double, up to what NVIDIA advises for
+// this generation. Beside them the parts of a float operand that meets a bf16 one.
+template <class A, class B, class C>
+int64_t matmul_workspace_bytes(int64_t m, int64_t n, int64_t k) {
+  constexpr int64_t kAdvised = int64_t{32} << 20, kCopies = 16;
+  const int64_t sums = std::min(kAdvised, m * n * int64_t{8} * kCopies);
+  if constexpr (std::is_same_v<A, B>) return sums;
+  const int64_t other = std::is_same_v<A, float> ? m : n;
+  return sums + std::max(matmul_split_bytes(other, k), matmul_split_bytes(k, other));
+}
+
+}  // namespace lethe::kernels::cuda

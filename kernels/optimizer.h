@@ -13,6 +13,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels {
 
@@ -52,5 +53,18 @@ void lion(const UpdateTensors<P, G, M>& tensors, const UpdateConstants& constant
           const UpdateScalars& scalars, int64_t* moved, Write write_moved);
 
 }  // namespace cpu
+
+namespace cuda {
+
+using cpu::UpdateTensors;
+
+template <class P, class G, class M>
+void adamw(const UpdateTensors<P, G, M>& tensors, const UpdateConstants& constants,
+           const UpdateScalars& scalars, int64_t* moved, Write write_moved, Stream stream);
+template <class P, class G, class M>
+void lion(const UpdateTensors<P, G, M>& tensors, const UpdateConstants& constants,
+          const UpdateScalars& scalars, int64_t* moved, Write write_moved, Stream stream);
+
+}  // namespace cuda
 
 }  // namespace lethe::kernels

@@ -3,7 +3,10 @@
 // not the elements'.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels::cpu {
 
@@ -19,3 +22,28 @@ template <class T>
 void sum_of_squares(Rows<const T> x, double* scratch, double* total);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+// How many doubles of scratch a reduction over rows x width elements needs: one for each block.
+inline int64_t reduction_pieces(int64_t rows, int64_t width) {
+  return std::min<int64_t>((rows * width + 4095) / 4096, 1024);
+}
+
+template <class T, class R>
+void sum(Rows<const T> x, double* scratch, R* total, Write write, Stream stream);
+template <class T>
+void sum_of_squares(Rows<const T> x, double* scratch, double* total, Stream stream);
+// *total = sum of x w, or *total += it; x and w have the same rows and width.
+template <class T>
+void weighted_sum(Rows<const T> x, Rows<const T> w, double* scratch, compute_t<T>* total, Write write,
+                  Stream stream);
+// y = *scale * x, or y += it.
+template <class T>
+void scaled(const compute_t<T>* scale, Rows<const T> x, Rows<T> y, Write write, Stream stream);
+// norm = sqrt(sum of the partials); scale = min(1, max_norm / (norm + 1e-6)), 1 where max_norm is 0, and NaN
+// where the norm is not finite.
+void finish_norm(const double* partials, int64_t count, double max_norm, double* norm, double* scale,
+                 Stream stream);
+
+}  // namespace lethe::kernels::cuda

@@ -6,6 +6,7 @@
 
 #include "kernels/rope_scaling.h"
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels {
 
@@ -32,3 +33,11 @@ void rope(Rows<const T> x, const int32_t* positions, const compute_t<T>* table, 
           int64_t head_dim, bool inverse, Rows<T> y);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+template <class T>
+void rope(Rows<const T> x, const int32_t* positions, const compute_t<T>* table, int64_t heads,
+          int64_t head_dim, bool inverse, Rows<T> y, Stream stream);
+
+}  // namespace lethe::kernels::cuda

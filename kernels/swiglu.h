@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/rows.h"
+#include "kernels/stream.h"
 
 namespace lethe::kernels::cpu {
 
@@ -31,3 +32,19 @@ template <class T>
 void mul(Rows<const T> x, Rows<const T> y, Rows<T> z, Write write);
 
 }  // namespace lethe::kernels::cpu
+
+namespace lethe::kernels::cuda {
+
+template <class T>
+void swiglu(Rows<const T> gate, Rows<const T> up, Rows<T> y, Stream stream);
+template <class T>
+void swiglu_backward(Rows<const T> dy, Rows<const T> gate, Rows<const T> up, Rows<T> dgate, Write write_gate,
+                     Rows<T> dup, Write write_up, Stream stream);
+template <class T>
+void silu(Rows<const T> x, Rows<T> y, Stream stream);
+template <class T>
+void silu_backward(Rows<const T> dy, Rows<const T> x, Rows<T> dx, Write write, Stream stream);
+template <class T>
+void mul(Rows<const T> x, Rows<const T> y, Rows<T> z, Write write, Stream stream);
+
+}  // namespace lethe::kernels::cuda

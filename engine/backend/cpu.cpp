@@ -51,7 +51,7 @@ class CpuExecutable final : public Executable {
     for (size_t n = 0; n < nodes_.size(); ++n) {
       const CpuNode& node = nodes_[n];
       const auto start = std::chrono::steady_clock::now();
-      node.op->run({node.in, node.out, node.access, node.workspace, options_.threads});
+      node.op->run(CpuLaunch{{node.in, node.out, node.access, node.workspace}, options_.threads});
       if (options_.profile) {
         seconds_[n] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       }

@@ -18,6 +18,15 @@ class Accuracy final : public Op {
       total = launch.write(0) == kernels::Write::accumulate ? total + correct : correct;
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::count_correct<T>(launch.in[0].as<const T>(), launch.in[1].as<const int32_t>().data,
+                                      launch.out[0].as<int64_t>().data, launch.write(0), launch.stream);
+    });
+  }
+#endif
 };
 
 }  // namespace

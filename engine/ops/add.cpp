@@ -22,6 +22,15 @@ class Add final : public Op {
       kernels::cpu::add<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.out[0].as<T>());
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::add<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.out[0].as<T>(),
+                            launch.stream);
+    });
+  }
+#endif
 };
 
 }  // namespace

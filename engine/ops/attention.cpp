@@ -37,23 +37,19 @@ class AttentionBackward final : public Op {
     return cost;
   }
 
-  int64_t workspace(const Node& node, const Tape& tape, int threads) const override {
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     int64_t bytes = 0;
     dispatch_float(tape.info(node.inputs[0]).dtype, name(), [&]<class T>() {
-      bytes = kernels::cpu::attention_backward_workspace_bytes<T>(shape_, threads);
+      bytes = device.kind == DeviceKind::cuda
+                  ? kernels::cuda::attention_backward_workspace_bytes<T>(shape_)
+                  : kernels::cpu::attention_backward_workspace_bytes<T>(shape_, device.threads);
     });
     return bytes;
   }
 
   void run(const CpuLaunch& launch) const override {
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
-      std::array<kernels::cpu::AttentionGradient<T>, 3> gradients;
-      size_t next = 0;
-      for (size_t i = 0; i < 3; ++i) {
-        if (!wanted_[i]) continue;
-        gradients[i] = {launch.out[next].as<T>(), launch.write(next)};
-        ++next;
-      }
+      const auto gradients = gradients_of<T>(launch);
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
       kernels::cpu::attention_backward<T>(shape_, scale_of(shape_), in(0), in(1), in(2), in(3),
                                           launch.in[4].as<const int32_t>().data, in(5),
@@ -62,7 +58,33 @@ class AttentionBackward final : public Op {
     });
   }
 
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      const auto gradients = gradients_of<T>(launch);
+      const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
+      kernels::cuda::attention_backward<T>(
+          shape_, scale_of(shape_), in(0), in(1), in(2), in(3), launch.in[4].as<const int32_t>().data, in(5),
+          launch.in[6].as<const compute_t<T>>().data, gradients[0], gradients[1], gradients[2],
+          launch.workspace, launch.stream);
+    });
+  }
+#endif
+
  private:
+  // Those of dq, dk and dv that are wanted; the others have no data.
+  template <class T>
+  std::array<kernels::cpu::AttentionGradient<T>, 3> gradients_of(const Launch& launch) const {
+    std::array<kernels::cpu::AttentionGradient<T>, 3> gradients;
+    size_t next = 0;
+    for (size_t i = 0; i < 3; ++i) {
+      if (!wanted_[i]) continue;
+      gradients[i] = {launch.out[next].as<T>(), launch.write(next)};
+      ++next;
+    }
+    return gradients;
+  }
+
   AttentionShape shape_;
   std::array<bool, 3> wanted_;
 };
@@ -90,10 +112,12 @@ class Attention final : public Op {
     return cost;
   }
 
-  int64_t workspace(const Node& node, const Tape& tape, int threads) const override {
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     int64_t bytes = 0;
-    dispatch_float(tape.info(node.inputs[0]).dtype, name(),
-                   [&]<class T>() { bytes = kernels::cpu::attention_workspace_bytes<T>(shape_, threads); });
+    if (device.kind == DeviceKind::cuda) return bytes;
+    dispatch_float(tape.info(node.inputs[0]).dtype, name(), [&]<class T>() {
+      bytes = kernels::cpu::attention_workspace_bytes<T>(shape_, device.threads);
+    });
     return bytes;
   }
 
@@ -105,6 +129,23 @@ class Attention final : public Op {
                                  launch.out[1].as<compute_t<T>>().data, launch.workspace);
     });
   }
+
+#if LETHE_WITH_CUDA
+  void prepare(const CudaLaunch&) const override {
+    if (shape_.head_dim <= kernels::cuda::kMostHeadDim) return;
+    throw DeviceError(std::string(name()), "heads of " + std::to_string(shape_.head_dim) +
+                                               " are wider than the CUDA kernel's " +
+                                               std::to_string(kernels::cuda::kMostHeadDim));
+  }
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
+      kernels::cuda::attention<T>(shape_, scale_of(shape_), in(0), in(1), in(2),
+                                  launch.in[3].as<const int32_t>().data, launch.out[0].as<T>(),
+                                  launch.out[1].as<compute_t<T>>().data, launch.stream);
+    });
+  }
+#endif
 
  private:
   AttentionShape shape_;

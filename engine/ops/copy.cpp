@@ -20,6 +20,17 @@ class Copy final : public Op {
                      [&]<class Y>() { kernels::cpu::copy(x.as<const X>(), y.as<Y>(), launch.write(0)); });
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    const Buffer &x = launch.in[0], &y = launch.out[0];
+    dispatch_float(x.dtype, name(), [&]<class X>() {
+      dispatch_float(y.dtype, name(), [&]<class Y>() {
+        kernels::cuda::copy(x.as<const X>(), y.as<Y>(), launch.write(0), launch.stream);
+      });
+    });
+  }
+#endif
 };
 
 }  // namespace

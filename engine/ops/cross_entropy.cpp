@@ -26,6 +26,17 @@ class CrossEntropyBackward final : public Op {
           launch.in[0].as<const C>().data, launch.out[0].as<T>(), launch.write(0));
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[1].dtype, name(), [&]<class T>() {
+      using C = compute_t<T>;
+      kernels::cuda::cross_entropy_backward<T>(
+          launch.in[1].as<const T>(), launch.in[2].as<const int32_t>().data, launch.in[3].as<const C>().data,
+          launch.in[0].as<const C>().data, launch.out[0].as<T>(), launch.write(0), launch.stream);
+    });
+  }
+#endif
 };
 
 // Inputs logits, labels; outputs losses, lse.
@@ -57,6 +68,16 @@ class CrossEntropyForward final : public Op {
                                      launch.out[0].as<C>().data, launch.out[1].as<C>().data);
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      using C = compute_t<T>;
+      kernels::cuda::cross_entropy<T>(launch.in[0].as<const T>(), launch.in[1].as<const int32_t>().data,
+                                      launch.out[0].as<C>().data, launch.out[1].as<C>().data, launch.stream);
+    });
+  }
+#endif
 };
 
 }  // namespace

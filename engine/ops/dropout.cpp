@@ -25,16 +25,29 @@ class Dropout final : public Op {
   }
 
   void run(const CpuLaunch& launch) const override {
-    const kernels::cpu::DropoutKey key{.seed = &launch.in[1].scalar<const int64_t>(),
-                                       .step = &launch.in[2].scalar<const int64_t>(),
-                                       .first_row = &launch.in[3].scalar<const int64_t>(),
-                                       .stream = stream_};
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
-      kernels::cpu::dropout<T>(launch.in[0].as<const T>(), p_, key, launch.out[0].as<T>(), launch.write(0));
+      kernels::cpu::dropout<T>(launch.in[0].as<const T>(), p_, key_of(launch), launch.out[0].as<T>(),
+                               launch.write(0));
     });
   }
 
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::dropout<T>(launch.in[0].as<const T>(), p_, key_of(launch), launch.out[0].as<T>(),
+                                launch.write(0), launch.stream);
+    });
+  }
+#endif
+
  private:
+  kernels::cpu::DropoutKey key_of(const Launch& launch) const {
+    return {.seed = launch.in[1].as<const int64_t>().data,
+            .step = launch.in[2].as<const int64_t>().data,
+            .first_row = launch.in[3].as<const int64_t>().data,
+            .stream = stream_};
+  }
+
   double p_;
   uint64_t stream_;
 };

@@ -38,6 +38,16 @@ class EmbeddingBackward final : public Op {
     });
   }
 
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    const Buffer &dy = launch.in[0], &dtable = launch.out[0];
+    dispatch(dy.dtype, dtable.dtype, [&]<class X, class Y>() {
+      kernels::cuda::embedding_backward<X, Y>(dy.as<const X>(), launch.in[1].as<const int32_t>().data,
+                                              padding_id_, dtable.as<Y>(), launch.write(0), launch.stream);
+    });
+  }
+#endif
+
  private:
   int32_t padding_id_;
 };
@@ -68,6 +78,16 @@ class Embedding final : public Op {
       kernels::cpu::embedding<X, Y>(table.as<const X>(), launch.in[0].as<const int32_t>().data, y.as<Y>());
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    const Buffer &table = launch.in[1], &y = launch.out[0];
+    dispatch(table.dtype, y.dtype, [&]<class X, class Y>() {
+      kernels::cuda::embedding<X, Y>(table.as<const X>(), launch.in[0].as<const int32_t>().data, y.as<Y>(),
+                                     launch.stream);
+    });
+  }
+#endif
 
  private:
   int32_t padding_id_;

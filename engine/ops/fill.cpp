@@ -18,6 +18,14 @@ class Fill final : public Op {
     });
   }
 
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.out[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::fill<T>(launch.out[0].as<T>(), static_cast<compute_t<T>>(value_), launch.stream);
+    });
+  }
+#endif
+
  private:
   double value_;
 };

@@ -23,9 +23,12 @@ class SquaredNorm final : public Op {
     return cost;
   }
 
-  int64_t workspace(const Node& node, const Tape& tape, int) const override {
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     const TensorInfo& x = tape.info(node.inputs[0]);
-    return kernels::cpu::reduction_pieces(x.rows(), x.width()) * size_of(DType::f64);
+    const bool cuda = device.kind == DeviceKind::cuda;
+    return (cuda ? kernels::cuda::reduction_pieces(x.rows(), x.width())
+                 : kernels::cpu::reduction_pieces(x.rows(), x.width())) *
+           size_of(DType::f64);
   }
 
   void run(const CpuLaunch& launch) const override {
@@ -34,6 +37,15 @@ class SquaredNorm final : public Op {
                                       &launch.out[0].scalar<double>());
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::sum_of_squares<T>(launch.in[0].as<const T>(), static_cast<double*>(launch.workspace),
+                                       launch.out[0].as<double>().data, launch.stream);
+    });
+  }
+#endif
 };
 
 class FinishNorm final : public Op {
@@ -51,6 +63,14 @@ class FinishNorm final : public Op {
     launch.out[0].scalar<double>() = norm;
     launch.out[1].scalar<double>() = scale;
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    const auto partials = launch.in[0].as<const double>();
+    kernels::cuda::finish_norm(partials.data, partials.width, max_norm_, launch.out[0].as<double>().data,
+                               launch.out[1].as<double>().data, launch.stream);
+  }
+#endif
 
  private:
   double max_norm_;

@@ -59,12 +59,14 @@ class Matmul final : public Op {
     return cost;
   }
 
-  int64_t workspace(const Node& node, const Tape& tape, int threads) const override {
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     const Sizes s = sizes(node, tape);
     int64_t bytes = 0;
     dispatch(tape.info(node.inputs[0]).dtype, tape.info(node.inputs[1]).dtype,
              tape.info(node.outputs[0].var).dtype, [&]<class A, class B, class C>() {
-               bytes = kernels::cpu::matmul_workspace_bytes<A, B, C>(s.m, s.n, s.k, threads);
+               bytes = device.kind == DeviceKind::cuda
+                           ? kernels::cuda::matmul_workspace_bytes<A, B, C>(s.m, s.n, s.k)
+                           : kernels::cpu::matmul_workspace_bytes<A, B, C>(s.m, s.n, s.k, device.threads);
              });
     return bytes;
   }
@@ -76,6 +78,23 @@ class Matmul final : public Op {
                                     launch.write(0), launch.workspace);
     });
   }
+
+#if LETHE_WITH_CUDA
+  void prepare(const CudaLaunch& launch) const override {
+    const Buffer &a = launch.in[0], &b = launch.in[1], &c = launch.out[0];
+    dispatch(a.dtype, b.dtype, c.dtype, [&]<class A, class B, class C>() {
+      launch.matmuls->plan(form_, a.as<const A>(), b.as<const B>(), c.as<C>(), launch.workspace_bytes);
+    });
+  }
+  void run(const CudaLaunch& launch) const override {
+    const Buffer &a = launch.in[0], &b = launch.in[1], &c = launch.out[0];
+    dispatch(a.dtype, b.dtype, c.dtype, [&]<class A, class B, class C>() {
+      kernels::cuda::matmul<A, B, C>(*launch.matmuls, form_, alpha_, a.as<const A>(), b.as<const B>(),
+                                     c.as<C>(), launch.write(0), launch.workspace, launch.workspace_bytes,
+                                     launch.stream);
+    });
+  }
+#endif
 
  private:
   struct Sizes {

@@ -28,6 +28,15 @@ class Mul final : public Op {
                            launch.write(0));
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::mul<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.out[0].as<T>(),
+                            launch.write(0), launch.stream);
+    });
+  }
+#endif
 };
 
 }  // namespace

@@ -18,12 +18,34 @@ class RmsNormBackward final : public Op {
           launch.in[3].as<const compute_t<T>>().data, launch.out[0].as<T>(), launch.write(0));
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::rmsnorm_backward<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(),
+                                         launch.in[2].as<const T>().data,
+                                         launch.in[3].as<const compute_t<T>>().data, launch.out[0].as<T>(),
+                                         launch.write(0), launch.stream);
+    });
+  }
+#endif
 };
 
 // Inputs dy, x, r; output dgain.
 class RmsNormBackwardGain final : public Op {
  public:
   std::string_view name() const override { return "rmsnorm_backward_gain"; }
+
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
+    const TensorInfo& x = tape.info(node.inputs[1]);
+    int64_t bytes = 0;
+    if (device.kind == DeviceKind::cpu) return bytes;
+    dispatch_float(x.dtype, name(), [&]<class T>() {
+      bytes = kernels::cuda::rmsnorm_backward_gain_workspace_bytes<T>(x.rows(), x.width());
+    });
+    return bytes;
+  }
+
   void run(const CpuLaunch& launch) const override {
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
       kernels::cpu::rmsnorm_backward_gain<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(),
@@ -31,6 +53,17 @@ class RmsNormBackwardGain final : public Op {
                                              launch.out[0].as<compute_t<T>>().data, launch.write(0));
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::rmsnorm_backward_gain<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(),
+                                              launch.in[2].as<const compute_t<T>>().data,
+                                              launch.out[0].as<compute_t<T>>().data, launch.write(0),
+                                              launch.workspace, launch.stream);
+    });
+  }
+#endif
 };
 
 class RmsNorm final : public Op {
@@ -62,6 +95,15 @@ class RmsNorm final : public Op {
                                launch.out[0].as<T>(), launch.out[1].as<compute_t<T>>().data);
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::rmsnorm<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>().data, epsilon_,
+                                launch.out[0].as<T>(), launch.out[1].as<compute_t<T>>().data, launch.stream);
+    });
+  }
+#endif
 
  private:
   double epsilon_;

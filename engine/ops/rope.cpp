@@ -35,6 +35,17 @@ class Rope final : public Op {
     });
   }
 
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.out[0].dtype, name(), [&]<class T>() {
+      const auto x = launch.out[0].as<T>();
+      kernels::cuda::rope<T>({x.data, x.rows, x.width, x.pitch}, launch.in[1].as<const int32_t>().data,
+                             launch.in[2].as<const compute_t<T>>().data, heads_, head_dim_, inverse_, x,
+                             launch.stream);
+    });
+  }
+#endif
+
  private:
   int64_t heads_, head_dim_;
   bool inverse_;

@@ -18,6 +18,15 @@ class SiluBackward final : public Op {
                                      launch.out[0].as<T>(), launch.write(0));
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::silu_backward<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(),
+                                      launch.out[0].as<T>(), launch.write(0), launch.stream);
+    });
+  }
+#endif
 };
 
 class Silu final : public Op {
@@ -42,6 +51,14 @@ class Silu final : public Op {
       kernels::cpu::silu<T>(launch.in[0].as<const T>(), launch.out[0].as<T>());
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::silu<T>(launch.in[0].as<const T>(), launch.out[0].as<T>(), launch.stream);
+    });
+  }
+#endif
 };
 
 }  // namespace

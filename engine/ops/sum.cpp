@@ -28,6 +28,17 @@ class SumBackward final : public Op {
       });
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_scalar(launch.in[0].dtype, [&]<class S>() {
+      dispatch_float(launch.out[0].dtype, name(), [&]<class T>() {
+        kernels::cuda::broadcast<T, S>(launch.in[0].as<const S>().data, launch.out[0].as<T>(),
+                                       launch.write(0), launch.stream);
+      });
+    });
+  }
+#endif
 };
 
 class Sum final : public Op {
@@ -47,9 +58,12 @@ class Sum final : public Op {
     return cost;
   }
 
-  int64_t workspace(const Node& node, const Tape& tape, int) const override {
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     const TensorInfo& x = tape.info(node.inputs[0]);
-    return kernels::cpu::reduction_pieces(x.rows(), x.width()) * size_of(DType::f64);
+    const bool cuda = device.kind == DeviceKind::cuda;
+    return (cuda ? kernels::cuda::reduction_pieces(x.rows(), x.width())
+                 : kernels::cpu::reduction_pieces(x.rows(), x.width())) *
+           size_of(DType::f64);
   }
 
   void run(const CpuLaunch& launch) const override {
@@ -60,6 +74,17 @@ class Sum final : public Op {
       });
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_scalar(launch.out[0].dtype, [&]<class S>() {
+      dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+        kernels::cuda::sum<T, S>(launch.in[0].as<const T>(), static_cast<double*>(launch.workspace),
+                                 launch.out[0].as<S>().data, launch.write(0), launch.stream);
+      });
+    });
+  }
+#endif
 };
 
 }  // namespace

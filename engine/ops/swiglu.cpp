@@ -30,6 +30,18 @@ class SwigluBackward final : public Op {
     });
   }
 
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      const size_t last = launch.out.size() - 1;
+      kernels::cuda::swiglu_backward<T>(
+          launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.in[2].as<const T>(),
+          gate_ ? launch.out[0].as<T>() : kernels::Rows<T>{}, launch.write(0),
+          up_ ? launch.out[last].as<T>() : kernels::Rows<T>{}, launch.write(last), launch.stream);
+    });
+  }
+#endif
+
  private:
   bool gate_, up_;
 };
@@ -65,6 +77,15 @@ class Swiglu final : public Op {
       kernels::cpu::swiglu<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.out[0].as<T>());
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::swiglu<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.out[0].as<T>(),
+                               launch.stream);
+    });
+  }
+#endif
 };
 
 }  // namespace

@@ -27,29 +27,56 @@ class Update final : public Op {
   }
 
   void run(const CpuLaunch& launch) const override {
+    dispatch(launch, [&]<class P, class G, class M>() {
+      const auto tensors = tensors_of<P, G, M>(launch);
+      int64_t* moved = launch.out[0].as<int64_t>().data;
+      const kernels::Write write = launch.write(0);
+      if (rule_ == Rule::lion) return kernels::cpu::lion(tensors, constants_, scalars_of(launch), moved, write);
+      kernels::cpu::adamw(tensors, constants_, scalars_of(launch), moved, write);
+    });
+  }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch(launch, [&]<class P, class G, class M>() {
+      const auto tensors = tensors_of<P, G, M>(launch);
+      int64_t* moved = launch.out[0].as<int64_t>().data;
+      const kernels::UpdateScalars scalars = scalars_of(launch);
+      if (rule_ == Rule::lion) {
+        return kernels::cuda::lion(tensors, constants_, scalars, moved, launch.write(0), launch.stream);
+      }
+      kernels::cuda::adamw(tensors, constants_, scalars, moved, launch.write(0), launch.stream);
+    });
+  }
+#endif
+
+ private:
+  // body.operator()<P, G, M>() for the storage of parameter, gradient and moments.
+  template <class Body>
+  void dispatch(const Launch& launch, const Body& body) const {
     dispatch_float(launch.out[1].dtype, name(), [&]<class P>() {
       dispatch_float(launch.in[0].dtype, name(), [&]<class G>() {
-        if (launch.out[2].dtype == DType::f64) return run_as<P, G, double>(launch);
+        if (launch.out[2].dtype == DType::f64) return body.template operator()<P, G, double>();
         // A parameter wider than its optimizer is refused where the node is recorded.
-        if constexpr (!std::is_same_v<P, double>) run_as<P, G, float>(launch);
+        if constexpr (!std::is_same_v<P, double>) body.template operator()<P, G, float>();
       });
     });
   }
 
- private:
   template <class P, class G, class M>
-  void run_as(const CpuLaunch& launch) const {
+  kernels::cpu::UpdateTensors<P, G, M> tensors_of(const Launch& launch) const {
     kernels::cpu::UpdateTensors<P, G, M> tensors{.parameter = launch.out[1].as<P>(),
                                                  .gradient = launch.in[0].as<const G>(),
                                                  .m = launch.out[2].as<M>()};
     tensors.truth = (has_master_ ? launch.out.back() : launch.out[1]).template as<M>();
-    const kernels::UpdateScalars scalars{.learning_rate = &launch.in[1].scalar<const double>(),
-                                         .step = &launch.in[2].scalar<const int64_t>(),
-                                         .gradient_scale = &launch.in[3].scalar<const double>()};
-    int64_t* moved = &launch.out[0].scalar<int64_t>();
-    if (rule_ == Rule::lion) return kernels::cpu::lion(tensors, constants_, scalars, moved, launch.write(0));
-    tensors.v = launch.out[3].as<M>();
-    kernels::cpu::adamw(tensors, constants_, scalars, moved, launch.write(0));
+    if (rule_ == Rule::adamw) tensors.v = launch.out[3].as<M>();
+    return tensors;
+  }
+
+  static kernels::UpdateScalars scalars_of(const Launch& launch) {
+    return {.learning_rate = launch.in[1].as<const double>().data,
+            .step = launch.in[2].as<const int64_t>().data,
+            .gradient_scale = launch.in[3].as<const double>().data};
   }
 
   Rule rule_;

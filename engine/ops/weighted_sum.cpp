@@ -2,6 +2,7 @@
 #include "engine/ops/weighted_sum.h"
 
 #include "engine/backward.h"
+#include "kernels/reduce.h"
 
 namespace lethe::ops {
 namespace {
@@ -22,6 +23,15 @@ class WeightedSumBackward final : public Op {
       }
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[1].dtype, name(), [&]<class T>() {
+      kernels::cuda::scaled<T>(launch.in[0].as<const compute_t<T>>().data, launch.in[1].as<const T>(),
+                               launch.out[0].as<T>(), launch.write(0), launch.stream);
+    });
+  }
+#endif
 };
 
 class WeightedSum final : public Op {
@@ -33,6 +43,12 @@ class WeightedSum final : public Op {
     const Var ds = builder.gradient(), w = builder.input(1);
     const Output dx = builder.target(0);
     builder.tape().append(std::make_shared<WeightedSumBackward>(), {ds, w}, {dx});
+  }
+
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
+    const TensorInfo& x = tape.info(node.inputs[0]);
+    if (device.kind == DeviceKind::cpu) return 0;
+    return kernels::cuda::reduction_pieces(x.rows(), x.width()) * size_of(DType::f64);
   }
 
   void run(const CpuLaunch& launch) const override {
@@ -47,6 +63,16 @@ class WeightedSum final : public Op {
       kernels::put(launch.out[0].scalar<C>(), sum, launch.write(0));
     });
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      kernels::cuda::weighted_sum<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(),
+                                     static_cast<double*>(launch.workspace),
+                                     launch.out[0].as<compute_t<T>>().data, launch.write(0), launch.stream);
+    });
+  }
+#endif
 };
 
 }  // namespace

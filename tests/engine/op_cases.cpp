@@ -79,6 +79,11 @@ void set_values(Session& session, const std::string& name, DType dtype, const st
 
 BuiltCase build_case(const OpCase& op_case, DType dtype, int threads,
                      const std::function<void(Tape&)>& mark) {
+  return build_case(op_case, dtype, make_cpu_backend({.threads = threads}), mark);
+}
+
+BuiltCase build_case(const OpCase& op_case, DType dtype, std::unique_ptr<Backend> backend,
+                     const std::function<void(Tape&)>& mark) {
   auto state = std::make_unique<State>();
   auto tape = std::make_unique<Tape>(*state, op_case.name);
   CaseBuilder builder(*tape, dtype);
@@ -106,9 +111,8 @@ BuiltCase build_case(const OpCase& op_case, DType dtype, int threads,
   for (const Var v : outputs) output_dtypes.push_back(tape->info(v).dtype);
   std::vector<std::unique_ptr<Tape>> tapes;
   tapes.push_back(std::move(tape));
-  BuiltCase built{
-      std::make_unique<Session>(std::move(state), std::move(tapes), make_cpu_backend({.threads = threads})),
-      builder.parameters()};
+  BuiltCase built{std::make_unique<Session>(std::move(state), std::move(tapes), std::move(backend)),
+                  builder.parameters()};
   Session& session = *built.session;
   for (const auto& [name, v] : values) set_values(session, name, dtype, v);
   for (const auto& [name, v] : builder.integer_values()) session.set(name, v);

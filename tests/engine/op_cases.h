@@ -65,7 +65,9 @@ struct BuiltCase {
   std::unique_ptr<Session> session;
   std::vector<std::string> parameters;
 };
-// mark is called on the tape between recording and backward (to drop nodes, say).
+BuiltCase build_case(const OpCase& op_case, DType dtype, std::unique_ptr<Backend> backend,
+                     const std::function<void(Tape&)>& mark = {});
+// The same on the CPU. mark is called on the tape between recording and backward (to drop nodes, say).
 BuiltCase build_case(const OpCase& op_case, DType dtype, int threads,
                      const std::function<void(Tape&)>& mark = {});
 

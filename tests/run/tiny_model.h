@@ -29,6 +29,7 @@ struct TinyRun {
   std::unique_ptr<Session> session;
 
   TinyRun(const ProgramSpec& spec, int threads, bool keep_logits = false);
+  TinyRun(const ProgramSpec& spec, std::unique_ptr<Backend> backend, bool keep_logits = false);
 };
 
 // Adapters whose B is not zero, so that every gradient path carries something.

@@ -208,7 +208,7 @@ TEST(Accumulation, EqualsOneBatchToRounding) {
 TEST(Plan, AllocatesExactlyWhatItPlans) {
   const ProgramSpec spec = tiny_spec(DType::f32);
   Programs programs = record_programs(spec);
-  const Plan plan = make_plan(*programs.state, programs.views(), 2);
+  const Plan plan = make_plan(*programs.state, programs.views(), {.threads = 2});
   struct Counting final : Backend {
     explicit Counting(int64_t& bytes) : asked(bytes), inner(make_cpu_backend({.threads = 2})) {}
     std::shared_ptr<void> allocate(int64_t bytes) override {

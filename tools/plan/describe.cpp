@@ -64,7 +64,7 @@ std::string describe_request(const PreparedRun& run) {
 
 PlanFigures plan_figures(const Programs& programs, int64_t micro_batches, int threads, int64_t budget_bytes) {
   PlanFigures f;
-  f.plan = make_plan(*programs.state, programs.views(), threads, budget_bytes);
+  f.plan = make_plan(*programs.state, programs.views(), {.threads = threads}, budget_bytes);
   const auto add = [&](const Tape& tape, double times) {
     for (const Node& node : tape.nodes()) {
       const double flops = node.op->cost(node, tape).flops * times;

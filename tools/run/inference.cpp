@@ -21,29 +21,43 @@ InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions
            .gradients = options.gradients};
   if (adapter) spec_.lora = adapter->config;
   programs_ = record_programs(spec_, true);
+  auto backend = make_backend({.device = options.device, .threads = static_cast<int>(options.threads)});
+  const int64_t budget = memory_budget(0, backend->device());
   session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       make_cpu_backend({.threads = static_cast<int>(options.threads)}),
-                                       memory_budget(0));
+                                       std::move(backend), budget);
   fill_model(*session_, source_);
   if (adapter) load_adapter(*session_, *adapter, source_.config);
 }
 
 Buffer InferenceModel::logits() {
   session_->run(programs_.evaluate);
-  return session_->buffer(programs_.evaluate, programs_.logits);
+  return on_host(programs_.logits, logits_copy_);
 }
 
-Buffer InferenceModel::losses() const { return session_->buffer(programs_.evaluate, programs_.losses); }
+Buffer InferenceModel::losses() {
+  return on_host(programs_.losses, losses_copy_);
+}
+
+Buffer InferenceModel::on_host(Var var, std::vector<std::byte>& copy) const {
+  Buffer found = session_->buffer(programs_.evaluate, var);
+  if (session_->backend().device().kind == DeviceKind::cpu) return found;
+  copy.resize(static_cast<size_t>(found.rows * found.pitch * size_of(found.dtype)));
+  session_->backend().download(copy.data(), found.data, static_cast<int64_t>(copy.size()));
+  found.data = copy.data();
+  return found;
+}
 
 PlainBatch::PlainBatch(int64_t rows, int64_t tokens)
     : ids(static_cast<size_t>(rows * tokens), 0),
       labels(ids.size(), ignored_label),
       positions(ids.size()),
       document_start(ids.size(), 0) {
-  for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(static_cast<int64_t>(i) % tokens);
+  for (size_t i = 0; i < positions.size(); ++i)
+    positions[i] = static_cast<int32_t>(static_cast<int64_t>(i) % tokens);
 }
 
-void PlainBatch::set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids, std::span<const int32_t> row_labels) {
+void PlainBatch::set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids,
+                         std::span<const int32_t> row_labels) {
   if (static_cast<int64_t>(row_ids.size()) > tokens) {
     throw DataError(fmt::format("row {} has {} tokens where {} fit", row, row_ids.size(), tokens));
   }

@@ -12,6 +12,7 @@ namespace lethe {
 struct InferenceOptions {
   std::string adapter;  // PEFT folder, or empty
   std::string precision = "float32";
+  std::string device = "cpu";  // auto, cpu, cuda
   int64_t rows = 1, tokens = 1;
   int64_t threads = 0;
   bool gradients = false;  // also a program that leaves the gradient of every trained weight
@@ -27,16 +28,20 @@ class InferenceModel {
   const Programs& programs() const { return programs_; }
   const ProgramSpec& spec() const { return spec_; }
 
-  // Runs the forward pass over the batch set in the session; returns logits [rows * tokens, vocab_size].
+  // Runs the forward pass over the batch set in the session; returns logits [rows * tokens, vocab_size]. The
+  // buffer lies in host memory, where a GPU's values are copied, and holds until the next call.
   Buffer logits();
   // Per-token losses of the same run, [rows * tokens].
-  Buffer losses() const;
+  Buffer losses();
 
  private:
+  Buffer on_host(Var var, std::vector<std::byte>& copy) const;
+
   ModelSource source_;
   ProgramSpec spec_;
   Programs programs_;
   std::unique_ptr<Session> session_;
+  std::vector<std::byte> logits_copy_, losses_copy_;
 };
 
 // A batch of one document per row: ids padded to `tokens` columns, labels as given or ignored.
@@ -46,7 +51,8 @@ struct PlainBatch {
 
   PlainBatch(int64_t rows, int64_t tokens);
   // Throws DataError if the row is longer than tokens. labels may be empty: none are targets.
-  void set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids, std::span<const int32_t> row_labels);
+  void set_row(int64_t row, int64_t tokens, std::span<const int32_t> row_ids,
+               std::span<const int32_t> row_labels);
   MicroBatch view() const { return {ids, labels, positions, document_start, 0, targets}; }
 };
 

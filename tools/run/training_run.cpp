@@ -143,9 +143,10 @@ TrainingRun::TrainingRun(PreparedRun prepared)
       programs_(record_programs(prepared_.spec)),
       loader_(prepared_.data.loader(static_cast<uint64_t>(prepared_.options.data.shuffle_seed))) {
   const TrainOptions& o = prepared_.options;
-  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       make_cpu_backend({.threads = static_cast<int>(o.threads)}),
-                                       memory_budget(o.memory_budget_gb));
+  auto backend = make_backend({.device = o.device, .threads = static_cast<int>(o.threads)});
+  const int64_t budget = memory_budget(o.memory_budget_gb, backend->device());
+  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes), std::move(backend),
+                                       budget);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
   initialise_optimizer(*session_);

@@ -1,0 +1,91 @@
+#include "engine/backend/cuda_executable.h"
+
+#include <fmt/format.h>
+
+namespace lethe {
+
+CudaExecutable::CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, cudaStream_t stream,
+                               kernels::cuda::MatmulLibrary& matmuls, const CudaOptions& options)
+    : stream_(stream), matmuls_(matmuls), options_(options) {
+  const auto place = [&](const Placement& p) { return static_cast<std::byte*>(arena) + p.offset; };
+  const auto buffer = [&](Var v) {
+    const TensorInfo& t = tape.info(v);
+    return Buffer{place(plan.tensors[static_cast<size_t>(v.id)]), t.dtype, t.rows(), t.width(), t.pitch};
+  };
+  for (size_t n = 0; n < tape.nodes().size(); ++n) {
+    const Node& node = tape.nodes()[n];
+    const Placement& scratch = plan.workspaces[n];
+    Step step{.op = node.op.get(),
+              .path = fmt::format("{} ({})", node.path, node.op->name()),
+              .workspace = scratch.bytes ? place(scratch) : nullptr,
+              .workspace_bytes = scratch.bytes};
+    for (const Var v : node.inputs) step.in.push_back(buffer(v));
+    for (const Output& o : node.outputs) {
+      step.out.push_back(buffer(o.var));
+      step.access.push_back(o.access);
+    }
+    steps_.push_back(std::move(step));
+  }
+  for (const Step& step : steps_) step.op->prepare(launch_of(step));
+  if (!options_.profile) return;
+  seconds_.resize(steps_.size());
+  events_.resize(steps_.size() + 1);
+  for (cudaEvent_t& event : events_) check_cuda(cudaEventCreate(&event), "cudaEventCreate");
+}
+
+CudaExecutable::~CudaExecutable() {
+  if (graph_) cudaGraphExecDestroy(graph_);
+  for (cudaEvent_t event : events_) cudaEventDestroy(event);
+}
+
+CudaLaunch CudaExecutable::launch_of(const Step& step) const {
+  return {{step.in, step.out, step.access, step.workspace}, step.workspace_bytes, stream_, &matmuls_};
+}
+
+void CudaExecutable::run() {
+  if (options_.profile) return run_timed();
+  // The first run loads kernels and lets libraries set up what a capture must not see.
+  if (++runs_ == 2 && options_.graph) capture();
+  if (graph_) return check_cuda(cudaGraphLaunch(graph_, stream_), "cudaGraphLaunch");
+  queue_nodes();
+}
+
+void CudaExecutable::queue_nodes() {
+  for (const Step& step : steps_) {
+    step.op->run(launch_of(step));
+    check_cuda(cudaGetLastError(), step.path);
+  }
+}
+
+void CudaExecutable::capture() {
+  check_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  cudaGraph_t recorded = nullptr;
+  try {
+    queue_nodes();
+  } catch (...) {
+    cudaStreamEndCapture(stream_, &recorded);
+    if (recorded) cudaGraphDestroy(recorded);
+    throw;
+  }
+  check_cuda(cudaStreamEndCapture(stream_, &recorded), "cudaStreamEndCapture");
+  const cudaError_t status = cudaGraphInstantiate(&graph_, recorded, 0);
+  cudaGraphDestroy(recorded);
+  check_cuda(status, "cudaGraphInstantiate");
+}
+
+void CudaExecutable::run_timed() {
+  for (size_t n = 0; n < steps_.size(); ++n) {
+    check_cuda(cudaEventRecord(events_[n], stream_), "cudaEventRecord");
+    steps_[n].op->run(launch_of(steps_[n]));
+    check_cuda(cudaGetLastError(), steps_[n].path);
+  }
+  check_cuda(cudaEventRecord(events_.back(), stream_), "cudaEventRecord");
+  check_cuda(cudaEventSynchronize(events_.back()), "a timed program");
+  for (size_t n = 0; n < steps_.size(); ++n) {
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, events_[n], events_[n + 1]), "cudaEventElapsedTime");
+    seconds_[n] += static_cast<double>(milliseconds) / 1000;
+  }
+}
+
+}  // namespace lethe

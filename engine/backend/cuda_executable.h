@@ -1,0 +1,54 @@
+// A program on the GPU: its nodes queued one after the other the first time, captured in a CUDA graph the
+// second time, and replayed as one from then on. Whatever changes from step to step lies in device memory, so
+// a replay is always right.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/cuda_check.h"
+#include "kernels/matmul.h"
+
+namespace lethe {
+
+class CudaExecutable final : public Executable {
+ public:
+  // Prepares every node (algorithms are picked here). stream and matmuls must outlive the executable.
+  CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, cudaStream_t stream,
+                 kernels::cuda::MatmulLibrary& matmuls, const CudaOptions& options);
+  ~CudaExecutable() override;
+  CudaExecutable(const CudaExecutable&) = delete;
+  CudaExecutable& operator=(const CudaExecutable&) = delete;
+
+  // Queues the program and returns. Throws DeviceError naming the node that could not be queued; work that
+  // fails later is reported by the backend's wait and transfers.
+  void run() override;
+  std::vector<double> node_seconds() const override { return seconds_; }
+
+ private:
+  struct Step {
+    const Op* op;
+    std::string path;
+    std::vector<Buffer> in, out;
+    std::vector<Access> access;
+    void* workspace;
+    int64_t workspace_bytes;
+  };
+
+  CudaLaunch launch_of(const Step& step) const;
+  void queue_nodes();
+  void capture();
+  void run_timed();
+
+  std::vector<Step> steps_;
+  cudaStream_t stream_;
+  kernels::cuda::MatmulLibrary& matmuls_;
+  CudaOptions options_;
+  int runs_ = 0;
+  cudaGraphExec_t graph_ = nullptr;
+  std::vector<cudaEvent_t> events_;  // before each node and after the last, where nodes are timed
+  std::vector<double> seconds_;
+};
+
+}  // namespace lethe

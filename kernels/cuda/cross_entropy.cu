@@ -1,0 +1,184 @@
+// One block a row. Forward reads the logits once: each thread keeps a running maximum and the sum of
+// exponentials below it, and the pairs are joined in a fixed order. Backward is one pass that may write where
+// it read. Rows without a label are left before anything is read.
+#include <math_constants.h>
+
+#include "kernels/cross_entropy.h"
+#include "kernels/cuda/device.cuh"
+
+namespace lethe::kernels::cuda {
+namespace {
+
+constexpr int kMostThreads = 512;
+
+// log sum exp as a running pair: sum of exp(x - most).
+template <class C>
+struct Softmax {
+  C most, sum;
+
+  __device__ Softmax join(const Softmax& other) const {
+    const C top = most > other.most ? most : other.most;
+    if (top == -CUDART_INF) return *this;
+    return {top, sum * exp(most - top) + other.sum * exp(other.most - top)};
+  }
+};
+
+template <class C>
+__device__ Softmax<C> join_block(Softmax<C> mine, Softmax<C>* shared) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    mine = mine.join(
+        {__shfl_xor_sync(0xffffffffu, mine.most, step), __shfl_xor_sync(0xffffffffu, mine.sum, step)});
+  }
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = mine;
+  __syncthreads();
+  Softmax<C> all = shared[0];
+  for (unsigned w = 1; w < blockDim.x / 32; ++w) all = all.join(shared[w]);
+  return all;
+}
+
+template <class T, int N>
+__global__ void forward(Rows<const T> logits, const int32_t* labels, compute_t<T>* losses,
+                        compute_t<T>* lse) {
+  using C = compute_t<T>;
+  __shared__ Softmax<C> shared[kMostThreads / 32];
+  const int64_t row = blockIdx.x;
+  const int32_t label = labels[row];
+  if (label == kIgnoredLabel) {
+    if (threadIdx.x == 0) losses[row] = lse[row] = 0;
+    return;
+  }
+  const T* x = row_of(logits, row);
+  Softmax<C> mine{-static_cast<C>(CUDART_INF), 0};
+  for (int64_t j = static_cast<int64_t>(threadIdx.x) * N; j < logits.width;
+       j += static_cast<int64_t>(blockDim.x) * N) {
+    const auto v = load<N>(x + j);
+    C most = mine.most;
+#pragma unroll
+    for (int i = 0; i < N; ++i) most = v.at[i] > most ? v.at[i] : most;
+    if (most > mine.most) {
+      mine.sum *= exp(mine.most - most);
+      mine.most = most;
+    }
+#pragma unroll
+    for (int i = 0; i < N; ++i) mine.sum += exp(v.at[i] - mine.most);
+  }
+  const Softmax<C> all = join_block(mine, shared);
+  if (threadIdx.x != 0) return;
+  const C log_sum = log(all.sum);
+  lse[row] = all.most + log_sum;
+  losses[row] = log_sum - (widen(x[label]) - all.most);
+}
+
+template <class T, int N>
+__global__ void backward(Rows<const T> logits, const int32_t* labels, const compute_t<T>* lse,
+                         const compute_t<T>* dlosses, Rows<T> dlogits, Write write) {
+  using C = compute_t<T>;
+  const int64_t row = blockIdx.x;
+  const int32_t label = labels[row];
+  if (label == kIgnoredLabel && write == Write::accumulate) return;
+  const T* x = row_of(logits, row);
+  T* dx = row_of(dlogits, row);
+  const C scale = dlosses[row], log_sum = lse[row];
+  for (int64_t j = static_cast<int64_t>(threadIdx.x) * N; j < logits.width;
+       j += static_cast<int64_t>(blockDim.x) * N) {
+    Values<T, N> out{};
+    if (label != kIgnoredLabel) {
+      const auto v = load<N>(x + j);
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        const C p = exp(v.at[i] - log_sum);
+        out.at[i] = scale * (j + i == label ? p - 1 : p);
+      }
+    }
+    store(dx + j, out, write);
+  }
+}
+
+// The largest logit's first index is the label's.
+template <class C>
+struct Best {
+  C value;
+  int32_t index;
+
+  __device__ Best join(const Best& other) const {
+    const bool better = other.value > value || (other.value == value && other.index < index);
+    return better ? other : *this;
+  }
+};
+
+template <class T>
+__global__ void correct(Rows<const T> logits, const int32_t* labels, unsigned long long* total) {
+  using C = compute_t<T>;
+  __shared__ Best<C> shared[kMostThreads / 32];
+  const int64_t row = blockIdx.x;
+  if (labels[row] == kIgnoredLabel) return;
+  const T* x = row_of(logits, row);
+  Best<C> best{-static_cast<C>(CUDART_INF), INT32_MAX};
+  for (int64_t j = threadIdx.x; j < logits.width; j += blockDim.x)
+    best = best.join({widen(x[j]), static_cast<int32_t>(j)});
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    best = best.join(
+        {__shfl_xor_sync(0xffffffffu, best.value, step), __shfl_xor_sync(0xffffffffu, best.index, step)});
+  }
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = best;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (unsigned w = 1; w < blockDim.x / 32; ++w) best = best.join(shared[w]);
+  // Whole numbers: the order of the rows does not matter.
+  if (best.index == labels[row]) atomicAdd(total, 1ull);
+}
+
+}  // namespace
+
+template <class T>
+void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* losses, compute_t<T>* lse,
+                   Stream stream) {
+  if (logits.rows == 0) return;
+  const auto blocks = static_cast<unsigned>(logits.rows);
+  constexpr int N = kVector<T>;
+  if (logits.width % N == 0 && aligned(logits)) {
+    forward<T, N><<<blocks, threads_for(logits.width / N, kMostThreads), 0, native(stream)>>>(logits, labels,
+                                                                                              losses, lse);
+  } else {
+    forward<T, 1>
+        <<<blocks, threads_for(logits.width, kMostThreads), 0, native(stream)>>>(logits, labels, losses, lse);
+  }
+}
+
+template <class T>
+void cross_entropy_backward(Rows<const T> logits, const int32_t* labels, const compute_t<T>* lse,
+                            const compute_t<T>* dlosses, Rows<T> dlogits, Write write, Stream stream) {
+  if (logits.rows == 0) return;
+  const auto blocks = static_cast<unsigned>(logits.rows);
+  constexpr int N = kVector<T>;
+  if (logits.width % N == 0 && aligned(logits) && aligned(dlogits)) {
+    backward<T, N><<<blocks, threads_for(logits.width / N, kMostThreads), 0, native(stream)>>>(
+        logits, labels, lse, dlosses, dlogits, write);
+  } else {
+    backward<T, 1><<<blocks, threads_for(logits.width, kMostThreads), 0, native(stream)>>>(
+        logits, labels, lse, dlosses, dlogits, write);
+  }
+}
+
+template <class T>
+void count_correct(Rows<const T> logits, const int32_t* labels, int64_t* total, Write write, Stream stream) {
+  if (write == Write::overwrite) cudaMemsetAsync(total, 0, sizeof *total, native(stream));
+  if (logits.rows == 0) return;
+  correct<T>
+      <<<static_cast<unsigned>(logits.rows), threads_for(logits.width, kMostThreads), 0, native(stream)>>>(
+          logits, labels, reinterpret_cast<unsigned long long*>(total));
+}
+
+#define LETHE_CROSS_ENTROPY(T)                                                                         \
+  template void cross_entropy<T>(Rows<const T>, const int32_t*, compute_t<T>*, compute_t<T>*, Stream); \
+  template void cross_entropy_backward<T>(Rows<const T>, const int32_t*, const compute_t<T>*,          \
+                                          const compute_t<T>*, Rows<T>, Write, Stream);                \
+  template void count_correct<T>(Rows<const T>, const int32_t*, int64_t*, Write, Stream);
+LETHE_CROSS_ENTROPY(double)
+LETHE_CROSS_ENTROPY(float)
+LETHE_CROSS_ENTROPY(bf16)
+#undef LETHE_CROSS_ENTROPY
+
+}  // namespace lethe::kernels::cuda

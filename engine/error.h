@@ -66,8 +66,8 @@ struct IoError : RunError {
   std::string file;
 };
 
-// A GPU, its driver or one of its libraries failed, or cannot do what a program asks. `what_failed`: the node or
-// call.
+// A GPU, its driver or one of its libraries failed, or cannot do what a program asks. `what_failed`: the node
+// or call.
 struct DeviceError : RunError {
   DeviceError(const std::string& what_failed_, const std::string& what_is_wrong)
       : RunError(what_failed_ + ": " + what_is_wrong), what_failed(what_failed_) {}

@@ -63,10 +63,10 @@ class AttentionBackward final : public Op {
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
       const auto gradients = gradients_of<T>(launch);
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
-      kernels::cuda::attention_backward<T>(
-          shape_, scale_of(shape_), in(0), in(1), in(2), in(3), launch.in[4].as<const int32_t>().data, in(5),
-          launch.in[6].as<const compute_t<T>>().data, gradients[0], gradients[1], gradients[2],
-          launch.workspace, launch.stream);
+      kernels::cuda::attention_backward<T>(shape_, scale_of(shape_), in(0), in(1), in(2), in(3),
+                                           launch.in[4].as<const int32_t>().data, in(5),
+                                           launch.in[6].as<const compute_t<T>>().data, gradients[0],
+                                           gradients[1], gradients[2], launch.workspace, launch.stream);
     });
   }
 #endif

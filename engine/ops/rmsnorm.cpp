@@ -22,10 +22,9 @@ class RmsNormBackward final : public Op {
 #if LETHE_WITH_CUDA
   void run(const CudaLaunch& launch) const override {
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
-      kernels::cuda::rmsnorm_backward<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(),
-                                         launch.in[2].as<const T>().data,
-                                         launch.in[3].as<const compute_t<T>>().data, launch.out[0].as<T>(),
-                                         launch.write(0), launch.stream);
+      kernels::cuda::rmsnorm_backward<T>(
+          launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.in[2].as<const T>().data,
+          launch.in[3].as<const compute_t<T>>().data, launch.out[0].as<T>(), launch.write(0), launch.stream);
     });
   }
 #endif
@@ -57,10 +56,9 @@ class RmsNormBackwardGain final : public Op {
 #if LETHE_WITH_CUDA
   void run(const CudaLaunch& launch) const override {
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
-      kernels::cuda::rmsnorm_backward_gain<T>(launch.in[0].as<const T>(), launch.in[1].as<const T>(),
-                                              launch.in[2].as<const compute_t<T>>().data,
-                                              launch.out[0].as<compute_t<T>>().data, launch.write(0),
-                                              launch.workspace, launch.stream);
+      kernels::cuda::rmsnorm_backward_gain<T>(
+          launch.in[0].as<const T>(), launch.in[1].as<const T>(), launch.in[2].as<const compute_t<T>>().data,
+          launch.out[0].as<compute_t<T>>().data, launch.write(0), launch.workspace, launch.stream);
     });
   }
 #endif

@@ -31,7 +31,8 @@ class Update final : public Op {
       const auto tensors = tensors_of<P, G, M>(launch);
       int64_t* moved = launch.out[0].as<int64_t>().data;
       const kernels::Write write = launch.write(0);
-      if (rule_ == Rule::lion) return kernels::cpu::lion(tensors, constants_, scalars_of(launch), moved, write);
+      if (rule_ == Rule::lion)
+        return kernels::cpu::lion(tensors, constants_, scalars_of(launch), moved, write);
       kernels::cpu::adamw(tensors, constants_, scalars_of(launch), moved, write);
     });
   }

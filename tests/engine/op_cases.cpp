@@ -20,7 +20,9 @@ std::vector<OpCase> all_op_cases() {
   return cases;
 }
 
-void PrintTo(const OpCase& op_case, std::ostream* out) { *out << op_case.name; }
+void PrintTo(const OpCase& op_case, std::ostream* out) {
+  *out << op_case.name;
+}
 
 Var CaseBuilder::declare(const std::string& name, Shape shape, DType dtype, bool trainable, int64_t pitch) {
   const int32_t index = tape_.state().declare({.name = name,

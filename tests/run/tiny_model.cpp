@@ -63,7 +63,8 @@ TinyRun::TinyRun(const ProgramSpec& spec, int threads, bool keep_logits)
 
 TinyRun::TinyRun(const ProgramSpec& spec, std::unique_ptr<Backend> backend, bool keep_logits)
     : programs(record_programs(spec, keep_logits)),
-      session(std::make_unique<Session>(std::move(programs.state), std::move(programs.tapes), std::move(backend))) {
+      session(std::make_unique<Session>(std::move(programs.state), std::move(programs.tapes),
+                                        std::move(backend))) {
   fill_rope_table(*session, spec.config);
   initialise_weights(*session, spec.config, 1);
   if (spec.lora) initialise_lora(*session, 1);

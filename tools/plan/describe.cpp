@@ -1,8 +1,8 @@
 #include "tools/plan/describe.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "model/weights/names.h"
@@ -18,8 +18,8 @@ std::string bytes_text(int64_t bytes) {
   return fmt::format("{} B", bytes);
 }
 
-constexpr Kind kKindsInOrder[] = {Kind::weight,     Kind::gradient,  Kind::optimizer, Kind::activation,
-                                  Kind::workspace, Kind::input, Kind::step_value};
+constexpr Kind kKindsInOrder[] = {Kind::weight,    Kind::gradient, Kind::optimizer, Kind::activation,
+                                  Kind::workspace, Kind::input,    Kind::step_value};
 
 // What alignment adds between persistent tensors, and what the fullest program's region leaves unused.
 int64_t padding_of(const Plan& plan) {
@@ -36,29 +36,34 @@ std::string describe_request(const PreparedRun& run) {
   std::string text;
   text += fmt::format("model   {}: {} layers, hidden {}, heads {}/{}, mlp {}, vocabulary {}; {} parameters\n",
                       run.model.path.empty() ? "fresh" : run.model.path, c.num_hidden_layers, c.hidden_size,
-                      c.num_attention_heads, c.num_key_value_heads, c.intermediate_size, c.vocab_size, parameter_count(c));
+                      c.num_attention_heads, c.num_key_value_heads, c.intermediate_size, c.vocab_size,
+                      parameter_count(c));
   if (run.spec.lora) {
-    text += fmt::format("method  LoRA: rank {}, alpha {}, scale {:.4g}, dropout {}, on {}\n", run.spec.lora->rank,
-                        run.spec.lora->alpha, run.spec.lora->scale(), run.spec.lora->dropout,
-                        fmt::join(run.spec.lora->target_modules, " "));
+    text += fmt::format("method  LoRA: rank {}, alpha {}, scale {:.4g}, dropout {}, on {}\n",
+                        run.spec.lora->rank, run.spec.lora->alpha, run.spec.lora->scale(),
+                        run.spec.lora->dropout, fmt::join(run.spec.lora->target_modules, " "));
   } else {
     text += "method  full fine-tuning\n";
   }
   for (const TrainingSource& s : run.data.sources) {
     const RowCounts& n = s.rows->counts();
-    text += fmt::format("data    {}: {} documents, {} tokens, {} supervised, {} sequences of {}, {:.1f}% filled\n", s.path,
-                        s.shard->documents(), n.tokens, n.supervised, n.rows, o.data.sequence_length, 100 * n.efficiency());
+    text += fmt::format(
+        "data    {}: {} documents, {} tokens, {} supervised, {} sequences of {}, {:.1f}% filled\n", s.path,
+        s.shard->documents(), n.tokens, n.supervised, n.rows, o.data.sequence_length, 100 * n.efficiency());
   }
   for (const Domain& d : run.data.domains) {
-    text += fmt::format("measure {}: {} sequences, {} supervised tokens\n", d.name, d.rows->counts().rows, d.rows->counts().supervised);
+    text += fmt::format("measure {}: {} sequences, {} supervised tokens\n", d.name, d.rows->counts().rows,
+                        d.rows->counts().supervised);
   }
   const auto lr = [&](int64_t step) { return o.optimizer.learning_rate * multiplier(run.schedule, step); };
-  text += fmt::format("steps   {} of {} sequences ({} micro-batches of {}), {:.2f} epochs\n", run.steps, o.train.batch_size,
-                      run.micro_batches, o.train.micro_batch_size,
-                      static_cast<double>(run.steps * o.train.batch_size) / static_cast<double>(run.data.rows_per_epoch()));
-  text += fmt::format("rate    {}: {}, warm-up ends after step {}, last rate {:.4g}\n", o.optimizer.name, o.schedule.name,
-                      run.schedule.warmup, lr(run.steps - 1));
-  text += fmt::format("numbers precision {}, recompute {}, threads {}", o.precision, o.train.recompute, o.threads);
+  text += fmt::format(
+      "steps   {} of {} sequences ({} micro-batches of {}), {:.2f} epochs\n", run.steps, o.train.batch_size,
+      run.micro_batches, o.train.micro_batch_size,
+      static_cast<double>(run.steps * o.train.batch_size) / static_cast<double>(run.data.rows_per_epoch()));
+  text += fmt::format("rate    {}: {}, warm-up ends after step {}, last rate {:.4g}\n", o.optimizer.name,
+                      o.schedule.name, run.schedule.warmup, lr(run.steps - 1));
+  text += fmt::format("numbers precision {}, recompute {}, threads {}", o.precision, o.train.recompute,
+                      o.threads);
   return text;
 }
 
@@ -68,7 +73,9 @@ PlanFigures plan_figures(const Programs& programs, int64_t micro_batches, int th
   const auto add = [&](const Tape& tape, double times) {
     for (const Node& node : tape.nodes()) {
       const double flops = node.op->cost(node, tape).flops * times;
-      (node.phase == Phase::forward ? f.forward_flops : node.phase == Phase::update ? f.update_flops : f.backward_flops) += flops;
+      (node.phase == Phase::forward  ? f.forward_flops
+       : node.phase == Phase::update ? f.update_flops
+                                     : f.backward_flops) += flops;
       ++f.nodes;
     }
   };
@@ -89,16 +96,18 @@ PlanFigures plan_figures(const Programs& programs, int64_t micro_batches, int th
 }
 
 std::string describe_plan(const PlanFigures& f) {
-  std::string text = fmt::format("parameters  {} of which {} are trained ({:.2f}%)\n", f.parameters, f.trainable,
-                                 100.0 * static_cast<double>(f.trainable) / static_cast<double>(f.parameters));
+  std::string text =
+      fmt::format("parameters  {} of which {} are trained ({:.2f}%)\n", f.parameters, f.trainable,
+                  100.0 * static_cast<double>(f.trainable) / static_cast<double>(f.parameters));
   text += "bytes\n";
   for (const Kind k : kKindsInOrder) {
-    text += fmt::format("  {:<12}{:>20}  {}\n", name_of(k), f.plan.bytes_of(k), bytes_text(f.plan.bytes_of(k)));
+    text +=
+        fmt::format("  {:<12}{:>20}  {}\n", name_of(k), f.plan.bytes_of(k), bytes_text(f.plan.bytes_of(k)));
   }
   text += fmt::format("  {:<12}{:>20}  {}\n", "padding", padding_of(f.plan), bytes_text(padding_of(f.plan)));
   text += fmt::format("  {:<12}{:>20}  {}\n", "arena", f.plan.arena_bytes, bytes_text(f.plan.arena_bytes));
-  text += fmt::format("FLOPs per step  {:.4g}: forward {:.4g}, backward {:.4g}, update {:.4g}\n", f.flops_per_step,
-                      f.forward_flops, f.backward_flops, f.update_flops);
+  text += fmt::format("FLOPs per step  {:.4g}: forward {:.4g}, backward {:.4g}, update {:.4g}\n",
+                      f.flops_per_step, f.forward_flops, f.backward_flops, f.update_flops);
   return text;
 }
 
@@ -119,19 +128,22 @@ nlohmann::json plan_json(const PlanFigures& f) {
 }
 
 std::string describe_program(const Tape& tape, const ProgramPlan& plan) {
-  std::string text = fmt::format("program {}: {} nodes, {} behind the persistent tensors\n", tape.name(), tape.nodes().size(),
-                                 bytes_text(plan.transient_bytes));
+  std::string text = fmt::format("program {}: {} nodes, {} behind the persistent tensors\n", tape.name(),
+                                 tape.nodes().size(), bytes_text(plan.transient_bytes));
   for (size_t n = 0; n < tape.nodes().size(); ++n) {
     const Node& node = tape.nodes()[n];
     const Cost cost = node.op->cost(node, tape);
     std::string outputs;
     for (const Output& o : node.outputs) {
-      const char* mark = o.access == Access::overwrite ? "" : o.access == Access::accumulate ? " +=" : " in place";
+      const char* mark = o.access == Access::overwrite    ? ""
+                         : o.access == Access::accumulate ? " +="
+                                                          : " in place";
       const TensorInfo& t = tape.info(o.var);
       outputs += fmt::format("{}{} {}{}", outputs.empty() ? "" : ", ", t.path, text_of(t.shape), mark);
     }
-    text += fmt::format("{:>5} {:<9} {:<22} {:<46} -> {}  {} {:.3g} FLOP\n", n, name_of(node.phase), node.op->name(), node.path,
-                        outputs, bytes_text(static_cast<int64_t>(cost.bytes)), cost.flops);
+    text += fmt::format("{:>5} {:<9} {:<22} {:<46} -> {}  {} {:.3g} FLOP\n", n, name_of(node.phase),
+                        node.op->name(), node.path, outputs, bytes_text(static_cast<int64_t>(cost.bytes)),
+                        cost.flops);
   }
   return text;
 }

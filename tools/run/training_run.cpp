@@ -19,9 +19,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
-std::string checkpoint_folder(const TrainOptions& options) { return options.output + "/checkpoints"; }
+std::string checkpoint_folder(const TrainOptions& options) {
+  return options.output + "/checkpoints";
+}
 
 OptimizerOptions optimizer_of(const TrainOptions& o) {
   return {.name = o.optimizer.name,
@@ -48,9 +52,11 @@ RunLength run_length_of(const TrainOptions& o, const RunData& data) {
   const auto rows = static_cast<double>(data.rows_per_epoch());
   RunLength length;
   length.steps_per_epoch = rows / static_cast<double>(o.train.batch_size);
-  length.tokens_per_step = static_cast<double>(data.tokens_per_epoch()) / rows * static_cast<double>(o.train.batch_size);
+  length.tokens_per_step =
+      static_cast<double>(data.tokens_per_epoch()) / rows * static_cast<double>(o.train.batch_size);
   length.steps = steps_of(o.train.duration, length, "train.duration");
-  if (length.steps < 1) throw ConfigError("train.duration", text_of(o.train.duration) + " is less than one step");
+  if (length.steps < 1)
+    throw ConfigError("train.duration", text_of(o.train.duration) + " is less than one step");
   return length;
 }
 
@@ -93,7 +99,8 @@ nlohmann::json parse_state(const std::string& file, const std::string& text) {
 void copy_tokenizer(const std::string& tokenizer, const std::string& folder) {
   namespace fs = std::filesystem;
   if (tokenizer.empty()) return;
-  const fs::path from = fs::is_directory(tokenizer) ? fs::path(tokenizer) / "tokenizer.model" : fs::path(tokenizer);
+  const fs::path from =
+      fs::is_directory(tokenizer) ? fs::path(tokenizer) / "tokenizer.model" : fs::path(tokenizer);
   std::error_code error;
   fs::copy_file(from, fs::path(folder) / "tokenizer.model", fs::copy_options::overwrite_existing, error);
   if (error) throw IoError(folder + "/tokenizer.model", error.message());
@@ -115,16 +122,18 @@ ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& conf
 PreparedRun prepare_run(const TrainOptions& options) {
   ModelSource model = open_model(options.model);
   if (options.data.sequence_length > model.config.max_position_embeddings) {
-    throw ConfigError("data.sequence_length", fmt::format("{} is beyond the model's max_position_embeddings of {}",
-                                                          options.data.sequence_length, model.config.max_position_embeddings));
+    throw ConfigError("data.sequence_length",
+                      fmt::format("{} is beyond the model's max_position_embeddings of {}",
+                                  options.data.sequence_length, model.config.max_position_embeddings));
   }
   return prepare_run(options, std::move(model), prepare_data(options));
 }
 
 PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data) {
   if (data.tokenizer->vocab_size() > model.config.vocab_size) {
-    throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}", options.data.tokenizer,
-                                data.tokenizer->vocab_size(), model.config.vocab_size));
+    throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}",
+                                options.data.tokenizer, data.tokenizer->vocab_size(),
+                                model.config.vocab_size));
   }
   const RunLength length = run_length_of(options, data);
   require_targets(data, options, length.steps);
@@ -145,8 +154,8 @@ TrainingRun::TrainingRun(PreparedRun prepared)
   const TrainOptions& o = prepared_.options;
   auto backend = make_backend({.device = o.device, .threads = static_cast<int>(o.threads)});
   const int64_t budget = memory_budget(o.memory_budget_gb, backend->device());
-  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes), std::move(backend),
-                                       budget);
+  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
+                                       std::move(backend), budget);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
   initialise_optimizer(*session_);
@@ -170,7 +179,8 @@ StepRecord TrainingRun::run_step() {
   record.data_seconds = seconds_since(start);
 
   start = Clock::now();
-  const std::vector<double> rates = learning_rates(session_->state(), *prepared_.spec.optimizer, prepared_.schedule, step_);
+  const std::vector<double> rates =
+      learning_rates(session_->state(), *prepared_.spec.optimizer, prepared_.schedule, step_);
   record.learning_rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
   Trainer trainer(*session_, *programs_.step);
   record.result = trainer.step(micro_batches, step_ + 1, rates);
@@ -182,7 +192,8 @@ StepRecord TrainingRun::run_step() {
   targets_ += record.result.targets;
   record.tokens = tokens_;
   record.targets = targets_;
-  record.share_moved = static_cast<double>(record.result.parameters_moved) / static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
+  record.share_moved = static_cast<double>(record.result.parameters_moved) /
+                       static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
   return record;
 }
 
@@ -257,7 +268,9 @@ int64_t TrainingRun::resume() {
   const nlohmann::json now = nlohmann::json::parse(state_json());
   for (const char* key : {"format", "model", "tokenizer", "data", "method"}) {
     if (saved.at(key) != now.at(key)) {
-      throw FormatError(file, key, fmt::format("is {} in the checkpoint and {} in this run", saved.at(key).dump(), now.at(key).dump()));
+      throw FormatError(file, key,
+                        fmt::format("is {} in the checkpoint and {} in this run", saved.at(key).dump(),
+                                    now.at(key).dump()));
     }
   }
   load_checkpoint(*found, *session_, tensors_to_save(session_->state()));

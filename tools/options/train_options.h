@@ -60,9 +60,9 @@ struct TrainOptions {
     Duration scale;  // resolved: the warm-up's length unless given
     double alpha_f_decay = 0, alpha_f_cooldown = 0;
   } schedule;
-  std::string precision;  // float32, bfloat16, float64
-  std::string device;     // auto, cpu, cuda
-  int64_t threads = 0;    // 0: all cores
+  std::string precision;        // float32, bfloat16, float64
+  std::string device = "auto";  // or cpu, cuda
+  int64_t threads = 0;          // 0: all cores
   double memory_budget_gb = 0;
   std::string output;
 };

@@ -163,6 +163,7 @@ RunOutcome Experiment::run(const StudyRun& run, int64_t points, const std::strin
   const auto start = std::chrono::steady_clock::now();
   TrainingRun training(prepare(run, points));
   RunOutcome outcome{.trainable = training.trainable_parameters()};
+  outcome.device = training.session().backend().device().kind == DeviceKind::cpu ? "cpu" : "cuda";
   ProgressBar bar;
   double seconds = 0, tokens = 0;
   try {

@@ -39,6 +39,7 @@ struct RunOutcome {
   std::vector<EvaluationRecord> evaluations;
   double seconds = 0, tokens_per_second = 0;
   int64_t trainable = 0;
+  std::string device;     // what it ran on: "cpu" or "cuda"
   bool diverged = false;  // loss or gradient became non-finite
 
   // The last held-out loss of a domain; NaN if the run diverged.

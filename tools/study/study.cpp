@@ -165,6 +165,7 @@ class Study {
     log::info(fmt::format("{}: {} steps at learning rate {}", run.label, run.steps, run.learning_rate));
     const std::string folder = request_.output + "/runs/" + run.name;
     const RunOutcome outcome = experiment.run(run, options_.eval_points, folder);
+    device_ = outcome.device;
     lines_.push_back(run_line(run, outcome));
     for (const json& p : points_of(run.name, outcome.evaluations)) lines_.push_back(p);
     if (outcome.diverged) return;
@@ -202,7 +203,7 @@ class Study {
     return {{"kind", "study"},
             {"name", options_.name},
             {"created", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)))},
-            {"device", "cpu"},
+            {"device", device_},
             {"threads",
              options_.threads > 0 ? options_.threads : static_cast<int64_t>(make_cpu_backend()->threads())},
             {"command", request_.command},
@@ -238,6 +239,7 @@ class Study {
   StudyTexts texts_;
   StudyData data_;
   std::map<std::string, double> chosen_;
+  std::string device_;
   std::vector<json> lines_;
 };
 

@@ -143,7 +143,8 @@ void GradientBuilder::pass_through(size_t input, size_t output) {
   const Var var = forward().inputs[input];
   const Var shared = gradient(output);
   const bool is_plain = tape_.root(var) == var && tape_.info(var).persistent < 0;
-  if (is_plain && !entries_.contains(var.id)) {
+  const bool same_dtype = tape_.info(shared).dtype == tape_.info(var).dtype;
+  if (is_plain && same_dtype && !entries_.contains(var.id)) {
     entries_[var.id] = {shared, true};
     hold(shared);
     return;

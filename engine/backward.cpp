@@ -90,7 +90,7 @@ GradientBuilder::Entry& GradientBuilder::entry_for(Var var) {
     entry.buffer = tape_.same_place(var, gradient);
     entry.written = options_.parameter_gradients == kernels::Write::accumulate;
   } else if (var == root) {
-    entry.buffer = tape_.tensor(info.shape, info.dtype, "");
+    entry.buffer = tape_.tensor(info.shape, info.dtype, "", Kind::activation, info.pitch);
     tape_.rename(entry.buffer, "gradient/" + info.path);
   } else {
     auto [it, is_new] = view_roots_.try_emplace(root.id);
@@ -110,7 +110,8 @@ void GradientBuilder::make_exclusive(Entry& entry) {
   if (tape_.info(root).persistent >= 0 && tape_.info(root).kind == Kind::gradient) return;
   if (holders_[root.id] <= 1 && tape_.info(root).persistent < 0) return;
   const TensorInfo info = tape_.info(entry.buffer);
-  const Var own = tape_.tensor(info.shape, info.dtype, "");
+  const Var own =
+      tape_.tensor(info.shape, info.dtype, "", Kind::activation, root == entry.buffer ? info.pitch : 0);
   tape_.rename(own, info.path);
   ops::copy(tape_, entry.buffer, {own, Access::overwrite});
   --holders_[root.id];

@@ -22,17 +22,26 @@ int32_t State::declare(PersistentInfo info) {
 }
 
 int32_t State::declare_rows(const std::string& name, int32_t parent, int64_t first_row, int64_t row_count) {
+  return declare_block(name, parent, first_row, row_count, 0, (*this)[parent].width());
+}
+
+int32_t State::declare_block(const std::string& name, int32_t parent, int64_t first_row, int64_t row_count,
+                             int64_t first_column, int64_t column_count) {
   const PersistentInfo whole = (*this)[parent];
-  if (whole.parent >= 0) throw ShapeError(name, "is a view of the view " + whole.name);
-  if (first_row < 0 || row_count < 0 || first_row + row_count > whole.rows()) {
-    throw ShapeError(name, fmt::format("rows {} to {} lie outside {} {}", first_row, first_row + row_count,
+  const auto inside = [](int64_t first, int64_t count, int64_t all) {
+    return first >= 0 && count >= 0 && first + count <= all;
+  };
+  if (!inside(first_row, row_count, whole.rows()) || !inside(first_column, column_count, whole.width())) {
+    throw ShapeError(name, fmt::format("rows {} to {} and columns {} to {} lie outside {} {}", first_row,
+                                       first_row + row_count, first_column, first_column + column_count,
                                        whole.name, text_of(whole.shape)));
   }
   PersistentInfo part = whole;
   part.name = name;
-  part.shape = {row_count, whole.width()};
+  part.shape = {row_count, column_count};
   part.parent = parent;
-  part.offset = first_row * whole.pitch;
+  part.offset = first_row * whole.pitch + first_column;
+  part.is_storage = false;
   return declare(std::move(part));
 }
 
@@ -47,10 +56,17 @@ int32_t State::require(const std::string& name) const {
   return index;
 }
 
+bool State::is_whole(int32_t index) const {
+  const PersistentInfo& p = (*this)[index];
+  return !p.is_storage && (p.parent < 0 || (*this)[p.parent].is_storage);
+}
+
 int32_t State::gradient_of(int32_t parameter, DType dtype) {
   const PersistentInfo& p = (*this)[parameter];
   const std::string name = gradient_name(p.name);
   if (const int32_t found = find(name); found >= 0) return found;
+  // Never narrower than the parameter: an adapter kept in float has float gradients on a bf16 base too.
+  if (size_of(dtype) < size_of(p.dtype)) dtype = p.dtype;
   return declare({.name = name, .dtype = dtype, .shape = p.shape, .kind = Kind::gradient, .pitch = p.pitch});
 }
 

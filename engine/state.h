@@ -16,9 +16,10 @@ struct PersistentInfo {
   Shape shape;
   Kind kind = Kind::weight;
   bool trainable = false;
-  int64_t pitch = 0;    // 0: the width
-  int32_t parent = -1;  // of a view, such as q_proj inside a merged qkv
-  int64_t offset = 0;   // of a view, in elements of the parent
+  int64_t pitch = 0;        // 0: the width
+  int32_t parent = -1;      // of a view, such as q_proj inside a merged qkv
+  int64_t offset = 0;       // of a view, in elements of the parent
+  bool is_storage = false;  // only holds others: has no value of its own to load, save or fill
 
   int64_t width() const { return shape.empty() ? 1 : shape.back(); }
   int64_t rows() const { return elements_of(shape) / (width() ? width() : 1); }
@@ -31,11 +32,18 @@ class State {
   int32_t declare(PersistentInfo info);
   // A named part of a declared tensor: rows [first_row, first_row + shape.rows) of it, all columns.
   int32_t declare_rows(const std::string& name, int32_t parent, int64_t first_row, int64_t row_count);
+  // The same for a block of rows and columns.
+  int32_t declare_block(const std::string& name, int32_t parent, int64_t first_row, int64_t row_count,
+                        int64_t first_column, int64_t column_count);
 
   // Index of a name, or -1.
   int32_t find(const std::string& name) const;
   // Index of a name; throws ShapeError if there is none.
   int32_t require(const std::string& name) const;
+
+  // Whether a tensor has values that are no part of another's: neither mere storage nor a view, other than of
+  // storage.
+  bool is_whole(int32_t index) const;
 
   const PersistentInfo& operator[](int32_t index) const { return infos_[static_cast<size_t>(index)]; }
   int32_t size() const { return static_cast<int32_t>(infos_.size()); }

@@ -110,6 +110,20 @@ Var Tape::columns(Var parent, int64_t first_column, int64_t count, const std::st
   return view(parent, first_column, {p.rows(), count}, name);
 }
 
+bool Tape::has_room(Var var, int64_t count) const {
+  const TensorInfo& t = info(var);
+  return !t.parent.valid() && t.pitch - t.width() >= count;
+}
+
+Var Tape::beside(Var var, int64_t count, const std::string& name) {
+  const TensorInfo& t = info(var);
+  if (!has_room(var, count)) {
+    throw ShapeError(path(name), fmt::format("{} {} with pitch {} has no room for {} columns beside it",
+                                             t.path, text_of(t.shape), t.pitch, count));
+  }
+  return view(var, t.width(), {t.rows(), count}, name);
+}
+
 Var Tape::root(Var var) const {
   while (info(var).parent.valid()) var = info(var).parent;
   return var;

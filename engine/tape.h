@@ -53,6 +53,12 @@ class Tape {
   // `count` columns from `first_column` on, all rows.
   Var columns(Var parent, int64_t first_column, int64_t count, const std::string& name);
 
+  // The columns between a root's width and its pitch, `count` of them: room for what is multiplied together
+  // with it. Throws ShapeError if the pitch leaves fewer.
+  Var beside(Var root, int64_t count, const std::string& name);
+  // Whether a tensor is a root with that much room.
+  bool has_room(Var var, int64_t count) const;
+
   const TensorInfo& info(Var var) const { return tensors_[static_cast<size_t>(var.id)]; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   // The tensor whose buffer `var` lies in: itself unless it is a view.

@@ -19,7 +19,12 @@ Attention::Attention(State& state, const std::string& path, const LlamaConfig& c
       output_(state, path, "o_proj", {{"o_proj", config.hidden_size}}, heads_ * head_dim_, precision, lora,
               trained) {}
 
-Var Attention::record(Tape& tape, Var x, const BatchInputs& batch) const {
+void Attention::append_copies(Tape& tape, ops::LoraCopies& copies) const {
+  qkv_.append_copies(tape, copies);
+  output_.append_copies(tape, copies);
+}
+
+Var Attention::record(Tape& tape, Var x, const BatchInputs& batch, int64_t pitch) const {
   const Tape::Scope scope(tape, "attention");
   const Var qkv = qkv_.record(tape, x, batch.random);
   const Var q = qkv_.part(tape, qkv, 0), k = qkv_.part(tape, qkv, 1), v = qkv_.part(tape, qkv, 2);
@@ -31,8 +36,9 @@ Var Attention::record(Tape& tape, Var x, const BatchInputs& batch) const {
                                   .kv_heads = kv_heads_,
                                   .head_dim = head_dim_,
                                   .window = window_};
-  const Var mixed = ops::attention(tape, q, k, v, batch.document_start, shape, "softmax");
-  return output_.record(tape, mixed, batch.random);
+  const Var mixed =
+      ops::attention(tape, q, k, v, batch.document_start, shape, "softmax", output_.input_pitch());
+  return output_.record(tape, mixed, batch.random, pitch);
 }
 
 }  // namespace lethe

@@ -13,8 +13,13 @@ class Attention {
   Attention(State& state, const std::string& path, const LlamaConfig& config, const Precision& precision,
             const std::optional<LoraConfig>& lora, bool trained);
 
-  // x: [tokens, hidden_size], normalised. Returns the same shape.
-  Var record(Tape& tape, Var x, const BatchInputs& batch) const;
+  // x: [tokens, hidden_size], normalised, its rows input_pitch() apart. Returns the same shape, its rows at
+  // least `pitch` apart.
+  Var record(Tape& tape, Var x, const BatchInputs& batch, int64_t pitch) const;
+
+  int64_t input_pitch() const { return qkv_.input_pitch(); }
+  int64_t output_pitch() const { return output_.output_pitch(); }
+  void append_copies(Tape& tape, ops::LoraCopies& copies) const;
 
  private:
   int64_t heads_, kv_heads_, head_dim_, window_;

@@ -26,7 +26,7 @@ bool is_adapter(const std::string& name) {
 void initialise_weights(Session& session, const LlamaConfig& config, uint64_t seed) {
   for (int32_t i = 0; i < session.state().size(); ++i) {
     const PersistentInfo p = session.state()[i];
-    if (p.kind != Kind::weight || p.parent >= 0 || is_adapter(p.name)) continue;
+    if (p.kind != Kind::weight || !session.state().is_whole(i) || is_adapter(p.name)) continue;
     const Rng rng(seed, stream_of(p.name));
     const bool gain = p.shape.size() == 1;
     fill(session, p.name, [&](size_t k) { return gain ? 1.0 : config.initializer_range * rng.normal(k); });
@@ -54,6 +54,7 @@ void fill_rope_table(Session& session, const LlamaConfig& config) {
 void initialise_lora(Session& session, uint64_t seed) {
   for (int32_t i = 0; i < session.state().size(); ++i) {
     const PersistentInfo p = session.state()[i];
+    // A merged factor's parts come behind it and are drawn by names of their own.
     if (p.kind != Kind::weight || !is_adapter(p.name)) continue;
     const Rng rng(seed, stream_of(p.name));
     const double bound =

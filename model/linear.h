@@ -1,6 +1,8 @@
 // A linear map, or several that read the same input merged into one matrix, each with a low-rank update of
 // its own if the configuration asks for it (Hu et al., "LoRA", 2021):
 //   y = x W^T + s * (dropout(x) A^T) B^T,   s = alpha / r, or alpha / sqrt(r) (rsLoRA, Kalajdzievski 2023).
+// Without dropout the update rides inside the large products (engine/ops/lora_linear.h); with it, it is
+// added.
 #pragma once
 
 #include <optional>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "engine/ops/dropout.h"
+#include "engine/ops/lora_linear.h"
 #include "engine/tape.h"
 #include "model/weights/peft.h"
 
@@ -23,24 +26,40 @@ class Linear {
  public:
   // Declares "<path>.<name>.weight" [sum of out, in], a row view "<path>.<part>.weight" for each of several
   // parts, and for targeted parts "<path>.<part>.lora_A.weight" [r, in] and ".lora_B.weight" [out, r].
-  // Without LoRA the matrix is trained if `trained`; with it, only A and B are.
+  // Several A are views of one "<path>.<name>.lora_A.weight". Without LoRA the matrix is trained if
+  // `trained`; with it, only A and B are.
   Linear(State& state, const std::string& path, const std::string& name, std::vector<LinearPart> parts,
          int64_t in, const Precision& precision, const std::optional<LoraConfig>& lora, bool trained);
 
-  // x: [tokens, in]. Returns [tokens, sum of out]. Without `random` (evaluation) nothing is dropped.
-  Var record(Tape& tape, Var x, const std::optional<ops::StepRandom>& random) const;
+  // x: [tokens, in], its rows input_pitch() apart. Returns [tokens, sum of out], its rows output_pitch()
+  // apart or `pitch`, if that is more. Without `random` (evaluation) nothing is dropped.
+  Var record(Tape& tape, Var x, const std::optional<ops::StepRandom>& random, int64_t pitch = 0) const;
 
   // Columns of part i in what record returned.
   Var part(Tape& tape, Var y, size_t i) const;
+
+  int64_t input_pitch() const { return ops::pitch_with_room(in_, rank_inside_); }
+  int64_t output_pitch() const { return ops::pitch_with_room(out_, rank_inside_); }
+
+  // Adds what a program must copy before its first record.
+  void append_copies(Tape& tape, ops::LoraCopies& copies) const;
 
  private:
   struct Adapter {
     int32_t a = -1, b = -1;  // State indices; -1: this part has none
   };
 
+  void declare_weight(State& state, const std::string& path, const Precision& precision, bool trained);
+  void declare_adapters(State& state, const std::string& path, const Precision& precision,
+                        const LoraConfig& lora, bool trained);
+  ops::LoraWeight lora_weight(Tape& tape) const;
+  void add_adapters(Tape& tape, Var x, Var y, const std::optional<ops::StepRandom>& random) const;
+
   std::string name_;
   std::vector<LinearPart> parts_;
-  int32_t weight_;
+  int64_t in_ = 0, out_ = 0;
+  int64_t rank_inside_ = 0;  // of all parts together, where the update rides inside the large products
+  int32_t storage_ = -1, weight_ = -1, all_a_ = -1;
   std::vector<Adapter> adapters_;
   double scale_ = 0, dropout_ = 0;
 };

@@ -12,12 +12,17 @@ Mlp::Mlp(State& state, const std::string& path, const LlamaConfig& config, const
       down_(state, path, "down_proj", {{"down_proj", config.hidden_size}}, config.intermediate_size,
             precision, lora, trained) {}
 
-Var Mlp::record(Tape& tape, Var x, const BatchInputs& batch) const {
+void Mlp::append_copies(Tape& tape, ops::LoraCopies& copies) const {
+  gate_up_.append_copies(tape, copies);
+  down_.append_copies(tape, copies);
+}
+
+Var Mlp::record(Tape& tape, Var x, const BatchInputs& batch, int64_t pitch) const {
   const Tape::Scope scope(tape, "mlp");
   const Var gate_up = gate_up_.record(tape, x, batch.random);
-  const Var gated =
-      ops::swiglu(tape, gate_up_.part(tape, gate_up, 0), gate_up_.part(tape, gate_up, 1), "swiglu");
-  return down_.record(tape, gated, batch.random);
+  const Var gated = ops::swiglu(tape, gate_up_.part(tape, gate_up, 0), gate_up_.part(tape, gate_up, 1),
+                                "swiglu", down_.input_pitch());
+  return down_.record(tape, gated, batch.random, pitch);
 }
 
 }  // namespace lethe

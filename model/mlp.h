@@ -14,8 +14,13 @@ class Mlp {
   Mlp(State& state, const std::string& path, const LlamaConfig& config, const Precision& precision,
       const std::optional<LoraConfig>& lora, bool trained);
 
-  // x: [tokens, hidden_size], normalised. Returns the same shape.
-  Var record(Tape& tape, Var x, const BatchInputs& batch) const;
+  // x: [tokens, hidden_size], normalised, its rows input_pitch() apart. Returns the same shape, its rows at
+  // least `pitch` apart.
+  Var record(Tape& tape, Var x, const BatchInputs& batch, int64_t pitch) const;
+
+  int64_t input_pitch() const { return gate_up_.input_pitch(); }
+  int64_t output_pitch() const { return down_.output_pitch(); }
+  void append_copies(Tape& tape, ops::LoraCopies& copies) const;
 
  private:
   Linear gate_up_, down_;

@@ -1,5 +1,7 @@
 #include "model/transformer.h"
 
+#include <algorithm>
+
 #include "engine/ops/add.h"
 #include "engine/ops/embedding.h"
 #include "engine/ops/linear.h"
@@ -29,16 +31,26 @@ Transformer::Transformer(State& state, const LlamaConfig& config, const Precisio
 }
 
 Var Transformer::block(Tape& tape, const Block& block, Var x, const BatchInputs& batch) const {
-  const auto norm = [&](Var in, int32_t gain, const char* name) {
-    return ops::rmsnorm(tape, in, tape.persistent(gain), config_.rms_norm_eps, name);
+  const auto norm = [&](Var in, int32_t gain, const char* name, int64_t pitch) {
+    return ops::rmsnorm(tape, in, tape.persistent(gain), config_.rms_norm_eps, name, pitch);
   };
-  const Var attended = block.attention.record(tape, norm(x, block.attention_norm, "attention_norm"), batch);
+  // Both branches leave the residual stream rows of one pitch, with room for the wider of their adapters.
+  const int64_t pitch = std::max(block.attention.output_pitch(), block.mlp.output_pitch());
+  const Var attended = block.attention.record(
+      tape, norm(x, block.attention_norm, "attention_norm", block.attention.input_pitch()), batch, pitch);
   const Var middle = ops::add(tape, x, attended, "attention_residual");
-  const Var thought = block.mlp.record(tape, norm(middle, block.mlp_norm, "mlp_norm"), batch);
+  const Var thought =
+      block.mlp.record(tape, norm(middle, block.mlp_norm, "mlp_norm", block.mlp.input_pitch()), batch, pitch);
   return ops::add(tape, middle, thought, "mlp_residual");
 }
 
 Var Transformer::logits(Tape& tape, const BatchInputs& batch) const {
+  ops::LoraCopies copies;
+  for (const Block& b : blocks_) {
+    b.attention.append_copies(tape, copies);
+    b.mlp.append_copies(tape, copies);
+  }
+  ops::refresh(tape, copies);
   const auto padding = static_cast<int32_t>(config_.pad_token_id.value_or(-1));
   Var x =
       ops::embedding(tape, batch.ids, tape.persistent(embedding_), precision_.compute, "embedding", padding);

@@ -38,7 +38,7 @@ class Add final : public Op {
 Var add(Tape& tape, Var x, Var y, const std::string& name) {
   require_same_shape(tape, x, y, name);
   const TensorInfo in = tape.info(x);
-  const Var z = tape.tensor(in.shape, in.dtype, name);
+  const Var z = tape.tensor(in.shape, in.dtype, name, Kind::activation, tape.info(y).pitch);
   // In a residual block y is a layer's output that nothing else reads; x lives on.
   tape.append(std::make_shared<Add>(), {x, y}, {{z}}, name).in_place = {0, 1};
   return z;

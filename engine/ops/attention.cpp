@@ -185,10 +185,11 @@ void check(const Tape& tape, const std::string& name, Var q, Var k, Var v, Var d
 }  // namespace
 
 Var attention(Tape& tape, Var q, Var k, Var v, Var document_start, const AttentionShape& shape,
-              const std::string& name) {
+              const std::string& name, int64_t pitch) {
   check(tape, name, q, k, v, document_start, shape);
   const DType dtype = tape.info(q).dtype;
-  const Var out = tape.tensor({shape.batch * shape.tokens, shape.heads * shape.head_dim}, dtype, name);
+  const Var out = tape.tensor({shape.batch * shape.tokens, shape.heads * shape.head_dim}, dtype, name,
+                              Kind::activation, pitch);
   const Var lse =
       tape.tensor({shape.batch * shape.heads, shape.tokens}, compute_dtype(dtype), name + ".log_sum_exp");
   tape.append(std::make_shared<Attention>(shape), {q, k, v, document_start}, {{out}, {lse}}, name);

@@ -109,14 +109,14 @@ class RmsNorm final : public Op {
 
 }  // namespace
 
-Var rmsnorm(Tape& tape, Var x, Var gain, double epsilon, const std::string& name) {
+Var rmsnorm(Tape& tape, Var x, Var gain, double epsilon, const std::string& name, int64_t pitch) {
   const TensorInfo in = tape.info(x), g = tape.info(gain);
   if (g.elements() != in.width() || g.dtype != in.dtype) {
     throw ShapeError(tape.path(name), "gain " + text_of(g.shape) + " of " + std::string(name_of(g.dtype)) +
                                           " does not fit x " + text_of(in.shape) + " of " +
                                           std::string(name_of(in.dtype)));
   }
-  const Var y = tape.tensor(in.shape, in.dtype, name);
+  const Var y = tape.tensor(in.shape, in.dtype, name, Kind::activation, pitch);
   const Var r = tape.tensor({in.rows()}, compute_dtype(in.dtype), name + ".inverse_rms");
   tape.append(std::make_shared<RmsNorm>(epsilon), {x, gain}, {{y}, {r}}, name);
   return y;

@@ -5,8 +5,8 @@
 
 namespace lethe::ops {
 
-// x: [rows, C]; gain: [C] of x's dtype. Returns [rows, C]. Throws ShapeError when the widths or dtypes
-// differ.
-Var rmsnorm(Tape& tape, Var x, Var gain, double epsilon, const std::string& name = "norm");
+// x: [rows, C]; gain: [C] of x's dtype. Returns [rows, C], its rows `pitch` elements apart (0: C). Throws
+// ShapeError when the widths or dtypes differ.
+Var rmsnorm(Tape& tape, Var x, Var gain, double epsilon, const std::string& name = "norm", int64_t pitch = 0);
 
 }  // namespace lethe::ops

@@ -17,6 +17,7 @@ struct Variant {
   int64_t rank = 0;  // 0: full fine-tuning
   double dropout = 0;
   Recompute recompute = Recompute::none;
+  std::vector<std::string> targets = {};  // of LoRA; all seven where none is named
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) {
@@ -26,6 +27,7 @@ void PrintTo(const Variant& variant, std::ostream* out) {
 ProgramSpec spec_of(const Variant& v, DType dtype) {
   ProgramSpec spec = tiny_spec(dtype, v.tied);
   if (v.rank > 0) spec.lora = tiny_lora(v.rank, v.dropout);
+  if (!v.targets.empty()) spec.lora->target_modules = v.targets;
   spec.recompute = v.recompute;
   return spec;
 }
@@ -52,7 +54,7 @@ TEST_P(WholeModel, GradientMatchesCentralDifferences) {
     const std::string name = session.state()[p].name;
     gradients[name] = session.get<double>(State::gradient_name(name));
   }
-  ASSERT_GE(gradients.size(), 10u);
+  ASSERT_GE(gradients.size(), 4u);
   for (const auto& [name, gradient] : gradients) {
     std::vector<double> values = session.get<double>(name);
     const Rng rng(23, stream_of(name));
@@ -113,6 +115,12 @@ std::vector<Variant> variants() {
       {"full_mlp", false, 0, 0, Recompute::mlp},
       {"full_block", false, 0, 0, Recompute::block},
       {"lora", false, 3},
+      {"lora_norms", true, 3, 0, Recompute::norms},
+      {"lora_mlp", false, 3, 0, Recompute::mlp},
+      {"lora_block", false, 3, 0, Recompute::block},
+      {"lora_q_v", false, 2, 0, Recompute::norms, {"q_proj", "v_proj"}},
+      {"lora_k_up_down", false, 5, 0, Recompute::none, {"k_proj", "up_proj", "down_proj"}},
+      {"lora_o", false, 64, 0, Recompute::none, {"o_proj"}},
       {"lora_dropout", true, 3, 0.3},
       {"lora_dropout_norms", false, 3, 0.3, Recompute::norms},
       {"lora_dropout_mlp", false, 3, 0.3, Recompute::mlp},
@@ -144,6 +152,36 @@ TEST(Lora, ComputesNothingForFrozenWeights) {
     return flops;
   };
   EXPECT_LT(backward_flops(true), backward_flops(false));
+}
+
+// Inside the large products or added behind them: the same sums in another order. Dropout of a rate below any
+// resolution drops nothing and takes the second way.
+TEST(Lora, IsTheSameInsideTheProductsOrAdded) {
+  const auto run = [](double dropout) {
+    ProgramSpec spec = tiny_spec(DType::f64);
+    spec.lora = tiny_lora(3, dropout);
+    TinyRun made(spec, 2);
+    randomise_lora_b(*made.session, 5);
+    const TinyBatch batch(spec.rows, spec.tokens, spec.config.vocab_size);
+    Trainer trainer(*made.session, *made.programs.step);
+    std::vector<double> found;
+    for (int64_t step = 1; step <= 3; ++step) {
+      const StepResult result = trainer.step({batch.part(0, spec.rows)}, step, {1e-2});
+      found.push_back(result.loss);
+      found.push_back(result.gradient_norm);
+    }
+    for (const char* map : {"self_attn.k_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      for (const char* factor : {".lora_A.weight", ".lora_B.weight"}) {
+        const auto values = host_values(*made.session, std::string("model.layers.1.") + map + factor);
+        found.insert(found.end(), values.begin(), values.end());
+      }
+    }
+    return found;
+  };
+  const std::vector<double> inside = run(0), added = run(1e-300);
+  ASSERT_EQ(inside.size(), added.size());
+  // Three steps of some hundred roundings each, which AdamW's division may magnify a thousandfold.
+  for (size_t i = 0; i < inside.size(); ++i) EXPECT_NEAR(inside[i], added[i], 1e-10) << i;
 }
 
 TEST(Lora, LeavesEveryFrozenByteAsItWas) {

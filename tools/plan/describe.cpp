@@ -88,7 +88,7 @@ PlanFigures plan_figures(const Programs& programs, int64_t micro_batches, int th
   f.flops_per_step = f.forward_flops + f.backward_flops + f.update_flops;
   for (int32_t i = 0; i < programs.state->size(); ++i) {
     const PersistentInfo& p = (*programs.state)[i];
-    if (p.kind != Kind::weight || p.parent >= 0) continue;
+    if (p.kind != Kind::weight || !programs.state->is_whole(i)) continue;
     f.parameters += elements_of(p.shape);
     if (p.trainable) f.trainable += elements_of(p.shape);
   }

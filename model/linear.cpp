@@ -23,10 +23,9 @@ Linear::Linear(State& state, const std::string& path, const std::string& name, s
     if (parts_.size() > 1) state.declare_rows(path + "." + p.name + ".weight", weight_, row, p.out);
     row += p.out;
     if (!lora || std::ranges::find(lora->target_modules, p.name) == lora->target_modules.end()) continue;
-    // Adapters are small: they are kept in the optimizer's precision, as PEFT keeps them in float32.
     const auto adapter = [&](const std::string& which, Shape shape) {
       return state.declare({.name = path + "." + p.name + "." + which + ".weight",
-                            .dtype = precision.optimizer,
+                            .dtype = precision.adapters(),
                             .shape = std::move(shape),
                             .trainable = trained});
     };

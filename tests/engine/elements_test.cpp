@@ -1,12 +1,15 @@
 // What the table of operations cannot say: mixed dtypes, refusals, the clip factor.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "engine/backward.h"
 #include "engine/ops/add.h"
 #include "engine/ops/cast.h"
+#include "engine/ops/copy.h"
+#include "engine/ops/copy_all.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/fill.h"
 #include "engine/ops/gradient_norm.h"

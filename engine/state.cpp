@@ -65,9 +65,12 @@ int32_t State::gradient_of(int32_t parameter, DType dtype) {
   const PersistentInfo& p = (*this)[parameter];
   const std::string name = gradient_name(p.name);
   if (const int32_t found = find(name); found >= 0) return found;
-  // Never narrower than the parameter: an adapter kept in float has float gradients on a bf16 base too.
-  if (size_of(dtype) < size_of(p.dtype)) dtype = p.dtype;
-  return declare({.name = name, .dtype = dtype, .shape = p.shape, .kind = Kind::gradient, .pitch = p.pitch});
+  const DType asked = p.shape.size() < 2 ? compute_dtype(dtype) : dtype;
+  return declare({.name = name,
+                  .dtype = wider(p.dtype, asked),
+                  .shape = p.shape,
+                  .kind = Kind::gradient,
+                  .pitch = p.pitch});
 }
 
 std::vector<int32_t> State::trainable() const {

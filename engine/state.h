@@ -51,7 +51,9 @@ class State {
     infos_[static_cast<size_t>(index)].trainable = trainable;
   }
 
-  // The gradient that belongs to a parameter, declared on first use with the given dtype.
+  // The gradient that belongs to a parameter, declared on first use with the given dtype, or a wider one: it
+  // is never narrower than the parameter, and that of a vector (a gain sums over all tokens) never narrower
+  // than float32.
   int32_t gradient_of(int32_t parameter, DType dtype);
   // The same if it was declared, else -1.
   int32_t find_gradient(int32_t parameter) const {

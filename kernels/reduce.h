@@ -32,8 +32,6 @@ inline int64_t reduction_pieces(int64_t rows, int64_t width) {
 
 template <class T, class R>
 void sum(Rows<const T> x, double* scratch, R* total, Write write, Stream stream);
-template <class T>
-void sum_of_squares(Rows<const T> x, double* scratch, double* total, Stream stream);
 // *total = sum of x w, or *total += it; x and w have the same rows and width.
 template <class T>
 void weighted_sum(Rows<const T> x, Rows<const T> w, double* scratch, compute_t<T>* total, Write write,
@@ -41,9 +39,5 @@ void weighted_sum(Rows<const T> x, Rows<const T> w, double* scratch, compute_t<T
 // y = *scale * x, or y += it.
 template <class T>
 void scaled(const compute_t<T>* scale, Rows<const T> x, Rows<T> y, Write write, Stream stream);
-// norm = sqrt(sum of the partials); scale = min(1, max_norm / (norm + 1e-6)), 1 where max_norm is 0, and NaN
-// where the norm is not finite.
-void finish_norm(const double* partials, int64_t count, double max_norm, double* norm, double* scale,
-                 Stream stream);
 
 }  // namespace lethe::kernels::cuda

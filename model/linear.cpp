@@ -46,10 +46,8 @@ void Linear::declare_weight(State& state, const std::string& path, const Precisi
   }
 }
 
-// Adapters are small: they are kept in the optimizer's precision, as PEFT keeps them in float32.
 void Linear::declare_adapters(State& state, const std::string& path, const Precision& precision,
                               const LoraConfig& lora, bool trained) {
-  const DType dtype = compute_dtype(precision.optimizer);
   const auto adapter = [&](const std::string& part, const char* which, Shape shape) {
     return state.declare(
         {.name = path + "." + part + which, .dtype = dtype, .shape = std::move(shape), .trainable = trained});

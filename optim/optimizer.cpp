@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/ops/gradient_norm.h"
 #include "engine/ops/update.h"
 #include "engine/step_inputs.h"
@@ -10,6 +12,7 @@ namespace lethe {
 namespace {
 
 constexpr const char* kMaster = "master/";
+constexpr const char* kRemainder = "remainder/";
 
 void check(const OptimizerOptions& o) {
   if (o.name != "adamw" && o.name != "decoupled_adamw" && o.name != "lion") {
@@ -54,7 +57,7 @@ Var step_value(Tape& tape, const char* name, DType dtype, int64_t count) {
       tape.state().declare({.name = name, .dtype = dtype, .shape = {count}, .kind = Kind::step_value}));
 }
 
-// A state tensor of a parameter: its shape and pitch, the optimizer's dtype.
+// A state tensor of a parameter: its shape and pitch.
 Var state_tensor(Tape& tape, const std::string& prefix, int32_t parameter, DType dtype) {
   const PersistentInfo p = tape.state()[parameter];
   return tape.persistent(tape.state().declare({.name = prefix + p.name,
@@ -66,42 +69,51 @@ Var state_tensor(Tape& tape, const std::string& prefix, int32_t parameter, DType
 
 // Appends norm and clip factor; returns the factor.
 Var append_norm(Tape& tape, const std::vector<Parameter>& parameters, double max_norm) {
-  const auto count = static_cast<int64_t>(parameters.size());
-  const Var squares = tape.tensor({count}, DType::f64, "gradient_norm.squares", Kind::step_value);
-  for (int64_t i = 0; i < count; ++i) {
-    const Var gradient = tape.persistent(parameters[static_cast<size_t>(i)].gradient);
-    const std::string name = "norm/" + tape.info(gradient).path;
-    ops::squared_norm(tape, gradient, tape.view(squares, i, {1}, name), name);
-  }
-  const Var norm = step_value(tape, step::gradient_norm, DType::f64, 1);
+  std::vector<Var> gradients;
+  for (const Parameter& p : parameters) gradients.push_back(tape.persistent(p.gradient));
   const Var scale = tape.tensor({1}, DType::f64, "gradient_norm.scale", Kind::step_value);
-  ops::finish_norm(tape, squares, max_norm, norm, scale, "gradient_norm");
+  ops::gradient_norm(tape, gradients, tape.persistent(step::loss_sum), max_norm,
+                     {.norm = step_value(tape, step::gradient_norm, DType::f64, 1),
+                      .scale = scale,
+                      .halted = step_value(tape, step::halted, DType::i64, 1)});
   return scale;
 }
 
-void append_parameter(Tape& tape, const OptimizerOptions& options, const ParameterGroup& group, int32_t index,
-                      Var gradient, const Precision& precision, const ops::UpdateScalars& scalars,
-                      Output moved) {
-  const bool is_lion = options.name == "lion";
-  const kernels::UpdateConstants constants{
-      .beta1 = options.beta1,
-      .beta2 = options.beta2,
-      .epsilon = options.epsilon,
-      .weight_decay = group.decayed ? options.weight_decay : 0,
-      .decoupled_decay = options.name != "adamw",
-      .peak_learning_rate = options.learning_rate * group.learning_rate_multiplier};
-  ops::UpdateTensors tensors{.parameter = tape.persistent(index), .gradient = gradient};
-  tensors.m = state_tensor(tape, is_lion ? "lion.m/" : "adam.m/", index, precision.optimizer);
-  if (!is_lion) tensors.v = state_tensor(tape, "adam.v/", index, precision.optimizer);
-  if (tape.state()[index].dtype != precision.optimizer) {
-    tensors.master = state_tensor(tape, kMaster, index, precision.optimizer);
+std::vector<kernels::UpdateConstants> constants_of(const OptimizerOptions& options,
+                                                   const std::vector<ParameterGroup>& groups) {
+  std::vector<kernels::UpdateConstants> found;
+  for (const ParameterGroup& group : groups) {
+    found.push_back({.beta1 = options.beta1,
+                     .beta2 = options.beta2,
+                     .epsilon = options.epsilon,
+                     .weight_decay = group.decayed ? options.weight_decay : 0,
+                     .decoupled_decay = options.name != "adamw",
+                     .peak_learning_rate = options.learning_rate * group.learning_rate_multiplier});
   }
-  const std::string name = "update/" + tape.state()[index].name;
-  if (is_lion) {
-    ops::lion(tape, tensors, scalars, constants, moved, name);
-  } else {
-    ops::adamw(tape, tensors, scalars, constants, moved, name);
+  return found;
+}
+
+// Declares a parameter's state.
+ops::UpdateTensors tensors_of(Tape& tape, const Parameter& parameter, const Precision& precision,
+                              bool is_lion) {
+  const int32_t index = parameter.index;
+  const DType dtype = tape.state()[index].dtype, moments = precision.moments_of(dtype);
+  ops::UpdateTensors tensors{.parameter = tape.persistent(index),
+                             .gradient = tape.persistent(parameter.gradient),
+                             .group = parameter.group};
+  tensors.m = state_tensor(tape, is_lion ? "lion.m/" : "adam.m/", index, moments);
+  if (!is_lion) tensors.v = state_tensor(tape, "adam.v/", index, moments);
+  switch (precision.master_of(dtype)) {
+    case Master::none:
+      break;
+    case Master::whole:
+      tensors.master = state_tensor(tape, kMaster, index, moments);
+      break;
+    case Master::split:
+      tensors.master = state_tensor(tape, kRemainder, index, DType::u16);
+      break;
   }
+  return tensors;
 }
 
 template <class P, class M>
@@ -124,12 +136,25 @@ void append_update(Tape& tape, const OptimizerOptions& options, const Precision&
   const Var rates = step_value(tape, step::learning_rate, DType::f64, static_cast<int64_t>(groups.size()));
   const Var scale = append_norm(tape, parameters, options.max_gradient_norm);
   const Var moved = step_value(tape, step::parameters_moved, DType::i64, 1);
+  const bool is_lion = options.name == "lion";
+  // One node for each combination of dtypes, in the order of the first parameter that has it.
+  std::vector<std::pair<int, std::vector<ops::UpdateTensors>>> nodes;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const Parameter& p = parameters[i];
-    const Var rate = tape.view(rates, p.group, {1}, step::learning_rate);
-    append_parameter(tape, options, groups[static_cast<size_t>(p.group)], p.index,
-                     tape.persistent(p.gradient), precision, {rate, tape.persistent(step::index), scale},
-                     {moved, i == 0 ? Access::overwrite : Access::accumulate});
+    ops::UpdateTensors tensors = tensors_of(tape, parameters[i], precision, is_lion);
+    tensors.stream = static_cast<uint32_t>(i);
+    const int kind = ops::kind_of_update(tape, tensors, "update");
+    auto node = std::ranges::find(nodes, kind, [](const auto& n) { return n.first; });
+    if (node == nodes.end()) node = nodes.insert(node, {kind, {}});
+    node->second.push_back(tensors);
+  }
+  const ops::UpdateScalars scalars{.learning_rates = rates,
+                                   .step = tape.persistent(step::index),
+                                   .gradient_scale = scale,
+                                   .seed = tape.persistent(step::seed)};
+  for (const auto& [kind, tensors] : nodes) {
+    const Output count{moved, &tensors == &nodes.front().second ? Access::overwrite : Access::accumulate};
+    const auto record = is_lion ? ops::lion : ops::adamw;
+    record(tape, tensors, scalars, constants_of(options, groups), count, "update");
   }
   tape.set_phase(phase);
 }
@@ -144,16 +169,18 @@ std::vector<double> learning_rates(const State& state, const OptimizerOptions& o
 }
 
 void initialise_optimizer(Session& session) {
-  const std::string prefix = kMaster;
+  const std::string whole = kMaster, split = kRemainder;
   for (int32_t i = 0; i < session.state().size(); ++i) {
     const PersistentInfo& master = session.state()[i];
-    if (!master.name.starts_with(prefix)) continue;
-    const std::string parameter = master.name.substr(prefix.size());
-    const DType from = session.state()[session.state().require(parameter)].dtype;
-    dispatch_float(from, parameter, [&]<class P>() {
-      if (master.dtype == DType::f64) return copy_exactly<P, double>(session, parameter, master.name);
-      copy_exactly<P, float>(session, parameter, master.name);
-    });
+    if (master.kind != Kind::optimizer) continue;
+    if (master.name.starts_with(split)) {
+      // A weight that nothing was added to is its own nearest bf16.
+      session.set(master.name, std::vector<uint16_t>(static_cast<size_t>(elements_of(master.shape))));
+    }
+    if (!master.name.starts_with(whole)) continue;
+    const std::string parameter = master.name.substr(whole.size());
+    dispatch_float(session.state()[session.state().require(parameter)].dtype, parameter,
+                   [&]<class P>() { copy_exactly<P, float>(session, parameter, master.name); });
   }
 }
 

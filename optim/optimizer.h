@@ -22,21 +22,23 @@ struct OptimizerOptions {
   GroupingOptions grouping;
 };
 
-// Declares the optimizer's tensors in the tape's State and appends the update of every trainable tensor, in
-// the State's order, in Phase::update:
-//   "adam.m/<parameter>", "adam.v/<parameter>" or "lion.m/<parameter>", precision.optimizer, zero at the
-//   start "master/<parameter>", where the parameter is narrower than that; initialise_optimizer sets them
-//   step::learning_rate [groups], step::gradient_norm, step::parameters_moved
-// Reads step::index. The gradients must have been declared: call it after backward() of the first program.
-// Throws ConfigError for options out of range, ShapeError naming a trainable tensor that has no gradient.
+// Declares the optimizer's tensors in the tape's State and appends, in Phase::update, the gradient norm and
+// the update of every trainable tensor, one node for each combination of dtypes:
+//   "adam.m/<parameter>", "adam.v/<parameter>" or "lion.m/<parameter>", precision.moments_of it, zero at the
+//   start; "master/<parameter>" or "remainder/<parameter>" as precision.master_of it says:
+//   initialise_optimizer sets them step::learning_rate [groups], step::gradient_norm, step::parameters_moved,
+//   step::halted
+// Reads step::index, step::seed and step::loss_sum. The gradients must have been declared: call it after
+// backward() of the first program. Throws ConfigError for options out of range, ShapeError naming a trainable
+// tensor that has no gradient.
 void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision);
 
 // The learning rate of each group for the step after `completed` steps: what Trainer::step takes.
 std::vector<double> learning_rates(const State& state, const OptimizerOptions& options,
                                    const ScheduleSpec& schedule, int64_t completed);
 
-// Copies weights into their master copies, exactly; moments are zero from the start. After weights are loaded
-// or initialised, before a checkpoint is.
+// Makes the master weights those that were loaded or initialised; moments are zero from the start. After
+// that, before a checkpoint is loaded.
 void initialise_optimizer(Session& session);
 
 }  // namespace lethe

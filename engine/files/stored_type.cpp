@@ -48,6 +48,8 @@ StoredType stored_type_of(DType dtype) {
       return StoredType::i64;
     case DType::i32:
       return StoredType::i32;
+    case DType::u16:
+      return StoredType::u16;
   }
   return StoredType::f32;
 }

@@ -6,49 +6,114 @@
 #include <cmath>
 
 #include "kernels/cpu/elements.h"
-#include "kernels/optimizer.h"
+#include "kernels/update_rule.h"
 
 namespace lethe::kernels::cpu {
 
-inline double decay_of(const UpdateConstants& constants, double learning_rate) {
-  if (!constants.decoupled_decay) return learning_rate * constants.weight_decay;
-  // A peak of zero trains nothing, so nothing decays either.
-  if (constants.peak_learning_rate == 0) return 0;
-  return learning_rate / constants.peak_learning_rate * constants.weight_decay;
+// The 16 random bits of each element of a run of neighbours, drawn once for eight.
+class RoundingBits {
+ public:
+  RoundingBits(const UpdateScalars& scalars, uint32_t stream, Rounded what)
+      : seed_(static_cast<uint64_t>(*scalars.seed)),
+        step_(static_cast<uint64_t>(*scalars.step)),
+        stream_(stream),
+        what_(what) {}
+  uint32_t at(uint64_t element) {
+    if (element / 8 != group_) {
+      group_ = element / 8;
+      words_ = rounding_words(seed_, step_, stream_, what_, group_);
+    }
+    return rounding_bits(words_, static_cast<int>(element % 8));
+  }
+
+ private:
+  uint64_t seed_, step_;
+  uint32_t stream_;
+  Rounded what_;
+  uint64_t group_ = ~uint64_t{0};
+  PhiloxWords words_{};
+};
+
+// Elements begin to end of a row whose averages keep what they are given.
+template <class Rule, class P, class G, class M, Truth kTruth, class C>
+int64_t update_row(const UpdateTensors<P, G, M, kTruth>& t, const StepConstants<C>& k, int64_t row,
+                   int64_t begin, int64_t end) {
+  P* parameter = t.parameter.row(row);
+  const G* gradient = t.gradient.row(row);
+  M *first = t.m.row(row), *second = Rule::has_v ? t.v.row(row) : nullptr;
+  auto* master = kTruth == Truth::parameter ? nullptr : t.master.row(row);
+  int64_t changed = 0;
+#pragma GCC ivdep
+  for (int64_t i = begin; i < end; ++i) {
+    const auto before = static_cast<compute_t<P>>(parameter[i]);
+    C w, v = 0;
+    if constexpr (kTruth == Truth::remainder) {
+      w = joined({parameter[i].bits, master[i]});
+    } else if constexpr (kTruth == Truth::copy) {
+      w = master[i];
+    } else {
+      w = parameter[i];
+    }
+    if constexpr (Rule::has_v) v = second[i];
+    w = Rule::step(k, w, static_cast<C>(static_cast<compute_t<G>>(gradient[i])) * k.scale, first[i], v);
+    if constexpr (Rule::has_v) second[i] = v;
+    if constexpr (kTruth == Truth::remainder) {
+      const SplitFloat parts = split(w);
+      parameter[i].bits = parts.nearest;
+      master[i] = parts.remainder;
+    } else {
+      if constexpr (kTruth == Truth::copy) master[i] = w;
+      parameter[i] = static_cast<P>(w);
+    }
+    changed += before != static_cast<compute_t<P>>(parameter[i]) ? 1 : 0;
+  }
+  return changed;
 }
 
-// element_of_row(row) gives a function (w, g, column) -> new w: w the truth, g the scaled gradient. It also
-// changes its own state. Stores the truth and its rounding, and counts the parameters whose value changed.
-template <class P, class G, class M, class ElementOfRow>
-void update_elements(const UpdateTensors<P, G, M>& tensors, double gradient_scale, int64_t* moved,
-                     const ElementOfRow& element_of_row) {
-  const M scale = static_cast<M>(gradient_scale);
-  parallel_elements(
-      tensors.parameter.rows, tensors.parameter.width, [&](int64_t row, int64_t begin, int64_t end) {
-        P* parameter = tensors.parameter.row(row);
-        M* truth = tensors.truth.row(row);
-        const G* gradient = tensors.gradient.row(row);
-        const auto element = element_of_row(row);
-        int64_t changed = 0;
-#pragma GCC ivdep
-        for (int64_t i = begin; i < end; ++i) {
-          const auto before = static_cast<compute_t<P>>(parameter[i]);
-          const M w = element(truth[i], static_cast<M>(static_cast<compute_t<G>>(gradient[i])) * scale, i);
-          truth[i] = w;
-          parameter[i] = static_cast<P>(static_cast<compute_t<P>>(w));
-          changed += before != static_cast<compute_t<P>>(parameter[i]) ? 1 : 0;
-        }
-        // Integers: the order of the pieces does not matter.
-        std::atomic_ref<int64_t>(*moved).fetch_add(changed, std::memory_order_relaxed);
-      });
+// The same where parameter and averages are bf16 and rounded at random.
+template <class Rule, class G>
+int64_t update_row_at_random(const UpdateTensors<bf16, G, bf16, Truth::parameter>& t,
+                             const UpdateScalars& scalars, const StepConstants<float>& k, int64_t row,
+                             int64_t begin, int64_t end) {
+  RoundingBits for_w(scalars, t.stream, Rounded::weight), for_m(scalars, t.stream, Rounded::m),
+      for_v(scalars, t.stream, Rounded::v);
+  int64_t changed = 0;
+  for (int64_t i = begin; i < end; ++i) {
+    const auto element = static_cast<uint64_t>(row * t.parameter.width + i);
+    bf16& parameter = t.parameter.row(row)[i];
+    bf16& first = t.m.row(row)[i];
+    const auto before = static_cast<float>(parameter);
+    float m = static_cast<float>(first), v = 0;
+    if constexpr (Rule::has_v) v = static_cast<float>(t.v.row(row)[i]);
+    const float w = Rule::step(
+        k, before, static_cast<float>(static_cast<compute_t<G>>(t.gradient.row(row)[i])) * k.scale, m, v);
+    parameter.bits = rounded_at_random(w, for_w.at(element));
+    first.bits = rounded_at_random(m, for_m.at(element));
+    if constexpr (Rule::has_v) t.v.row(row)[i].bits = rounded_at_random(v, for_v.at(element));
+    changed += before != static_cast<float>(parameter) ? 1 : 0;
+  }
+  return changed;
+}
+
+template <class Rule, class P, class G, class M, Truth kTruth>
+void update(const UpdateTensors<P, G, M, kTruth>& tensors, std::span<const UpdateConstants> groups,
+            const UpdateScalars& scalars, int64_t* moved, Write write_moved) {
+  if (write_moved == Write::overwrite) *moved = 0;
+  if (!std::isfinite(*scalars.gradient_scale)) return;
+  const auto group = static_cast<size_t>(tensors.group);
+  const auto constants = step_constants<compute_t<M>>(groups[group], scalars.learning_rates[group],
+                                                      *scalars.step, *scalars.gradient_scale, Rule::has_v);
+  parallel_elements(tensors.parameter.rows, tensors.parameter.width,
+                    [&](int64_t row, int64_t begin, int64_t end) {
+                      int64_t changed = 0;
+                      if constexpr (std::is_same_v<M, bf16>) {
+                        changed = update_row_at_random<Rule>(tensors, scalars, constants, row, begin, end);
+                      } else {
+                        changed = update_row<Rule>(tensors, constants, row, begin, end);
+                      }
+                      // Integers: the order of the pieces does not matter.
+                      std::atomic_ref<int64_t>(*moved).fetch_add(changed, std::memory_order_relaxed);
+                    });
 }
 
 }  // namespace lethe::kernels::cpu
-
-// The combinations of storage that the optimizers are compiled for: macro(P, G, M).
-#define LETHE_UPDATE_TYPES(macro)                                                              \
-  macro(double, double, double) macro(double, float, double) macro(double, bf16, double)       \
-      macro(float, double, double) macro(float, float, double) macro(float, bf16, double)      \
-          macro(bf16, double, double) macro(bf16, float, double) macro(bf16, bf16, double)     \
-              macro(float, double, float) macro(float, float, float) macro(float, bf16, float) \
-                  macro(bf16, double, float) macro(bf16, float, float) macro(bf16, bf16, float)

@@ -1,7 +1,5 @@
 // Sums over whole tensors, in double. Two launches: a number of pieces that the shape alone decides, one
 // block each, then one block that adds the pieces in a fixed order.
-#include <math_constants.h>
-
 #include "kernels/cuda/elements.cuh"
 #include "kernels/reduce.h"
 
@@ -20,18 +18,6 @@ struct Value {
     double sum = 0;
 #pragma unroll
     for (int i = 0; i < N; ++i) sum += static_cast<double>(v.at[i]);
-    return sum;
-  }
-};
-template <class T>
-struct Square {
-  Rows<const T> x;
-  template <int N>
-  __device__ double at(int64_t r, int64_t c) const {
-    const auto v = load<N>(row_of(x, r) + c);
-    double sum = 0;
-#pragma unroll
-    for (int i = 0; i < N; ++i) sum += static_cast<double>(v.at[i]) * static_cast<double>(v.at[i]);
     return sum;
   }
 };
@@ -74,16 +60,6 @@ __global__ void __launch_bounds__(kThreads)
   const double sum = total_of(scratch, count);
   if (threadIdx.x != 0) return;
   *total = static_cast<R>(write == Write::accumulate ? static_cast<double>(*total) + sum : sum);
-}
-
-__global__ void __launch_bounds__(kThreads)
-    norm_of(const double* partials, int64_t count, double max_norm, double* norm, double* scale) {
-  const double length = sqrt(total_of(partials, count));
-  if (threadIdx.x != 0) return;
-  *norm = length;
-  double factor = 1;
-  if (max_norm > 0 && max_norm / (length + 1e-6) < 1) factor = max_norm / (length + 1e-6);
-  *scale = isfinite(length) ? factor : CUDART_NAN;
 }
 
 template <class T>
@@ -136,11 +112,6 @@ void sum(Rows<const T> x, double* scratch, R* total, Write write, Stream stream)
 }
 
 template <class T>
-void sum_of_squares(Rows<const T> x, double* scratch, double* total, Stream stream) {
-  reduce<T, Square>(scratch, total, Write::overwrite, stream, x);
-}
-
-template <class T>
 void weighted_sum(Rows<const T> x, Rows<const T> w, double* scratch, compute_t<T>* total, Write write,
                   Stream stream) {
   reduce<T, Weighted>(scratch, total, write, stream, x, w);
@@ -156,15 +127,9 @@ void scaled(const compute_t<T>* scale, Rows<const T> x, Rows<T> y, Write write, 
       x, y);
 }
 
-void finish_norm(const double* partials, int64_t count, double max_norm, double* norm, double* scale,
-                 Stream stream) {
-  norm_of<<<1, kThreads, 0, native(stream)>>>(partials, count, max_norm, norm, scale);
-}
-
 #define LETHE_REDUCE(T)                                                                               \
   template void sum<T, double>(Rows<const T>, double*, double*, Write, Stream);                       \
   template void sum<T, float>(Rows<const T>, double*, float*, Write, Stream);                         \
-  template void sum_of_squares<T>(Rows<const T>, double*, double*, Stream);                           \
   template void weighted_sum<T>(Rows<const T>, Rows<const T>, double*, compute_t<T>*, Write, Stream); \
   template void scaled<T>(const compute_t<T>*, Rows<const T>, Rows<T>, Write, Stream);
 LETHE_REDUCE(double)

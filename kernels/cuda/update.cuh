@@ -1,98 +1,184 @@
-// What the optimizers share on the GPU: one element-wise pass over a parameter, four elements a thread, and
-// the count of those that moved.
+// What the optimizers share on the GPU: all tensors in one pass, eight neighbouring elements of a bf16
+// parameter a thread. Compiled without contraction: see kernels/update_rule.h.
 #pragma once
 
-#include "kernels/cuda/device.cuh"
-#include "kernels/optimizer.h"
+#include "kernels/cuda/tensor_table.cuh"
+#include "kernels/update_rule.h"
 
 namespace lethe::kernels::cuda {
 
-constexpr int kUpdateThreads = 256;
+struct UpdateEntry {
+  void *parameter, *master, *m, *v;
+  const void* gradient;
+  Extent extent;
+  uint32_t pitch, stream, group;
+};
 
-__device__ inline double decay_of(const UpdateConstants& constants, double learning_rate) {
-  if (!constants.decoupled_decay) return learning_rate * constants.weight_decay;
-  // A peak of zero trains nothing, so nothing decays either.
-  if (constants.peak_learning_rate == 0) return 0;
-  return learning_rate / constants.peak_learning_rate * constants.weight_decay;
+struct UpdateGroups {
+  uint32_t count;
+  UpdateConstants at[kMostUpdateGroups];
+};
+
+template <class C>
+__global__ void prepare_update(const __grid_constant__ UpdateGroups groups, UpdateScalars scalars,
+                               bool corrected, StepConstants<C>* made, unsigned long long* moved,
+                               Write write_moved) {
+  const uint32_t i = threadIdx.x;
+  if (i == 0 && write_moved == Write::overwrite) *moved = 0;
+  if (i >= groups.count) return;
+  made[i] = step_constants<C>(groups.at[i], scalars.learning_rates[i], *scalars.step, *scalars.gradient_scale,
+                              corrected);
 }
 
-// Rule(constants, scalars) is made once a block; rule.step(w, g, m, v) changes the moments and returns the
-// new w.
-template <int N, template <class> class Rule, class P, class G, class M>
-__global__ void __launch_bounds__(kUpdateThreads)
-    update_kernel(UpdateTensors<P, G, M> tensors, UpdateConstants constants, UpdateScalars scalars,
-                  unsigned long long* moved) {
-  __shared__ Rule<M> shared;
-  if (!isfinite(*scalars.gradient_scale)) return;
-  if (threadIdx.x == 0) shared = Rule<M>::of(constants, scalars);
-  __syncthreads();
-  const Rule<M> rule = shared;
-  const M scale = static_cast<M>(*scalars.gradient_scale);
-  const bool has_master = static_cast<const void*>(tensors.truth.data) != tensors.parameter.data;
-  const int64_t across = tensors.parameter.width / N, all = tensors.parameter.rows * across;
-  const int64_t step = static_cast<int64_t>(gridDim.x) * kUpdateThreads;
+template <int N, class T>
+__device__ inline Pack<T, N> load_pack(const void* from, int64_t at) {
+  return *reinterpret_cast<const Pack<T, N>*>(static_cast<const T*>(from) + at);
+}
+template <int N, class T>
+__device__ inline void store_pack(void* to, int64_t at, const Pack<T, N>& pack) {
+  *reinterpret_cast<Pack<T, N>*>(static_cast<T*>(to) + at) = pack;
+}
+
+template <class Rule, class P, class G, class M, Truth kTruth>
+struct UpdateChunk {
+  using C = compute_t<M>;
+  const UpdateEntry& t;
+  const StepConstants<C>& k;
+  uint64_t seed, step;  // of random rounding
   int changed = 0;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kUpdateThreads + threadIdx.x; i < all; i += step) {
-    const int64_t r = tensors.parameter.rows == 1 ? 0 : i / across, c = (i - r * across) * N;
-    P* parameter = row_of(tensors.parameter, r) + c;
-    const auto before = load<N>(parameter);
-    const auto g = load<N>(row_of(tensors.gradient, r) + c);
-    auto w = load<N>(row_of(tensors.truth, r) + c), m = load<N>(row_of(tensors.m, r) + c), v = m;
-    if constexpr (Rule<M>::has_v) v = load<N>(row_of(tensors.v, r) + c);
-    Values<P, N> stored;
+
+  template <int N>
+  __device__ void at(const Place& place, int64_t element) {
+    const int64_t at = place.row * t.pitch + place.column;
+    const auto before = load_pack<N, P>(t.parameter, at);
+    const auto g = load<N>(static_cast<const G*>(t.gradient) + at);
+    auto m = load<N>(static_cast<M*>(t.m) + at), v = m;
+    if constexpr (Rule::has_v) v = load<N>(static_cast<M*>(t.v) + at);
+    Values<M, N> w = truth<N>(before, at);
 #pragma unroll
-    for (int k = 0; k < N; ++k) {
-      w.at[k] = rule.step(w.at[k], static_cast<M>(g.at[k]) * scale, m.at[k], v.at[k]);
-      stored.at[k] = widen(narrow<P>(static_cast<compute_t<P>>(w.at[k])));
-      changed += before.at[k] != stored.at[k] ? 1 : 0;
+    for (int i = 0; i < N; ++i) {
+      w.at[i] = Rule::step(k, w.at[i], static_cast<C>(g.at[i]) * k.scale, m.at[i], v.at[i]);
     }
-    store(row_of(tensors.m, r) + c, m, Write::overwrite);
-    if constexpr (Rule<M>::has_v) store(row_of(tensors.v, r) + c, v, Write::overwrite);
-    if (has_master) store(row_of(tensors.truth, r) + c, w, Write::overwrite);
-    store(parameter, stored, Write::overwrite);
+    put<N>(t.m, at, m, Rounded::m, element);
+    if constexpr (Rule::has_v) put<N>(t.v, at, v, Rounded::v, element);
+    const Pack<P, N> after = put_truth<N>(w, at, element);
+#pragma unroll
+    for (int i = 0; i < N; ++i) changed += widen(before.at[i]) != widen(after.at[i]) ? 1 : 0;
   }
+
+  template <int N>
+  __device__ Values<M, N> truth(const Pack<P, N>& parameter, int64_t at) const {
+    Values<M, N> w;
+    if constexpr (kTruth == Truth::remainder) {
+      const auto low = load_pack<N, uint16_t>(t.master, at);
+#pragma unroll
+      for (int i = 0; i < N; ++i) w.at[i] = joined({parameter.at[i].bits, low.at[i]});
+    } else if constexpr (kTruth == Truth::copy) {
+      w = load<N>(static_cast<const M*>(t.master) + at);
+    } else {
+#pragma unroll
+      for (int i = 0; i < N; ++i) w.at[i] = widen(parameter.at[i]);
+    }
+    return w;
+  }
+
+  // Stores parameter and truth; returns the parameter.
+  template <int N>
+  __device__ Pack<P, N> put_truth(const Values<M, N>& w, int64_t at, int64_t element) const {
+    if constexpr (kTruth == Truth::parameter) {
+      return put<N>(t.parameter, at, w, Rounded::weight, element);
+    } else {
+      Pack<P, N> parameter;
+      if constexpr (kTruth == Truth::remainder) {
+        Pack<uint16_t, N> low;
+#pragma unroll
+        for (int i = 0; i < N; ++i) {
+          const SplitFloat parts = split(w.at[i]);
+          parameter.at[i].bits = parts.nearest;
+          low.at[i] = parts.remainder;
+        }
+        store_pack(t.master, at, low);
+      } else {
+        store(static_cast<M*>(t.master) + at, w, Write::overwrite);
+#pragma unroll
+        for (int i = 0; i < N; ++i) parameter.at[i] = narrow<P>(w.at[i]);
+      }
+      store_pack(t.parameter, at, parameter);
+      return parameter;
+    }
+  }
+
+  // Stores as M, in bf16 rounded at random; returns what was stored.
+  template <int N>
+  __device__ Pack<M, N> put(void* to, int64_t at, const Values<M, N>& values, Rounded what,
+                            int64_t element) const {
+    Pack<M, N> pack;
+    if constexpr (std::is_same_v<M, bf16>) {
+      static_assert(N == 8 || N == 1, "a thread's elements lie in one group of random bits");
+      const PhiloxWords words =
+          rounding_words(seed, step, t.stream, what, static_cast<uint64_t>(element) / 8);
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        const int in_group = N == 8 ? i : static_cast<int>(element % 8);
+        pack.at[i].bits = rounded_at_random(values.at[i], rounding_bits(words, in_group));
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < N; ++i) pack.at[i] = values.at[i];
+    }
+    store_pack(to, at, pack);
+    return pack;
+  }
+};
+
+template <class Rule, class P, class G, class M, Truth kTruth>
+__global__ void __launch_bounds__(kTableThreads)
+    update_kernel(const __grid_constant__ TensorTable<UpdateEntry> table,
+                  const StepConstants<compute_t<M>>* constants, UpdateScalars scalars,
+                  unsigned long long* moved) {
+  const uint32_t tensor = tensor_of(table, blockIdx.x);
+  const UpdateEntry& entry = table.entries[tensor];
+  const StepConstants<compute_t<M>> k = constants[entry.group];
+  if (!isfinite(k.scale)) return;
+  UpdateChunk<Rule, P, G, M, kTruth> chunk{entry, k, 0, 0};
+  if constexpr (std::is_same_v<M, bf16>) {
+    chunk.seed = static_cast<uint64_t>(*scalars.seed);
+    chunk.step = static_cast<uint64_t>(*scalars.step);
+  }
+  for_chunk<kVector<P>, 1>(entry.extent, blockIdx.x - table.first_chunk[tensor], chunk);
   // Whole numbers: the order of the blocks does not matter.
-  changed = __reduce_add_sync(0xffffffffu, changed);
+  const int changed = __reduce_add_sync(0xffffffffu, chunk.changed);
   if (threadIdx.x % 32 == 0 && changed > 0) atomicAdd(moved, static_cast<unsigned long long>(changed));
 }
 
-template <class T>
-Rows<T> as_one_row(Rows<T> x) {
-  return {x.data, 1, x.rows * x.width, x.rows * x.width};
-}
-
-template <template <class> class Rule, class P, class G, class M>
-void update(UpdateTensors<P, G, M> t, const UpdateConstants& constants, const UpdateScalars& scalars,
-            int64_t* moved, Write write_moved, Stream stream) {
-  if (write_moved == Write::overwrite) cudaMemsetAsync(moved, 0, sizeof *moved, native(stream));
-  const int64_t elements = t.parameter.rows * t.parameter.width;
-  if (elements == 0) return;
-  const auto is_dense = [](const auto& x) { return !x.data || x.pitch == x.width; };
-  if (is_dense(t.parameter) && is_dense(t.truth) && is_dense(t.gradient) && is_dense(t.m) && is_dense(t.v)) {
-    t = {as_one_row(t.parameter), as_one_row(t.truth), as_one_row(t.gradient), as_one_row(t.m),
-         as_one_row(t.v)};
-  }
-  constexpr int kWide = 4;
-  const bool wide = t.parameter.width % kWide == 0 && aligned(t.parameter) && aligned(t.truth) &&
-                    aligned(t.gradient) && aligned(t.m) && (!t.v.data || aligned(t.v));
-  constexpr int64_t kMostBlocks = 2048;  // each works out the step's constants once
-  const int64_t pieces = elements / (wide ? kWide : 1);
-  const auto blocks =
-      static_cast<unsigned>(std::min(kMostBlocks, (pieces + kUpdateThreads - 1) / kUpdateThreads));
+template <class Rule, class P, class G, class M, Truth kTruth>
+void update(std::span<const UpdateTensors<P, G, M, kTruth>> tensors, std::span<const UpdateConstants> groups,
+            const UpdateScalars& scalars, int64_t* moved, Write write_moved, void* workspace, Stream stream) {
+  using C = compute_t<M>;
+  static_assert(kMostUpdateGroups * sizeof(StepConstants<C>) <= kUpdateWorkspaceBytes);
+  auto* const constants = static_cast<StepConstants<C>*>(workspace);
   auto* const count = reinterpret_cast<unsigned long long*>(moved);
-  if (wide) {
-    update_kernel<kWide, Rule><<<blocks, kUpdateThreads, 0, native(stream)>>>(t, constants, scalars, count);
-  } else {
-    update_kernel<1, Rule><<<blocks, kUpdateThreads, 0, native(stream)>>>(t, constants, scalars, count);
-  }
+  UpdateGroups table{.count = static_cast<uint32_t>(groups.size())};
+  std::copy(groups.begin(), groups.end(), table.at);
+  prepare_update<C><<<1, kMostUpdateGroups, 0, native(stream)>>>(table, scalars, Rule::has_v, constants,
+                                                                 count, write_moved);
+  for_tables<UpdateEntry>(
+      tensors,
+      [](const UpdateTensors<P, G, M, kTruth>& t) {
+        return UpdateEntry{.parameter = t.parameter.data,
+                           .master = t.master.data,
+                           .m = t.m.data,
+                           .v = t.v.data,
+                           .gradient = t.gradient.data,
+                           .extent = extent_of<kVector<P>>(t.parameter, t.master, t.gradient, t.m, t.v),
+                           .pitch = static_cast<uint32_t>(t.parameter.pitch),
+                           .stream = t.stream,
+                           .group = static_cast<uint32_t>(t.group)};
+      },
+      [&](const TensorTable<UpdateEntry>& part) {
+        update_kernel<Rule, P, G, M, kTruth>
+            <<<part.chunks, kTableThreads, 0, native(stream)>>>(part, constants, scalars, count);
+      });
 }
 
 }  // namespace lethe::kernels::cuda
-
-// The combinations of storage that the optimizers are compiled for: macro(P, G, M).
-#define LETHE_UPDATE_TYPES(macro)                                                              \
-  macro(double, double, double) macro(double, float, double) macro(double, bf16, double)       \
-      macro(float, double, double) macro(float, float, double) macro(float, bf16, double)      \
-          macro(bf16, double, double) macro(bf16, float, double) macro(bf16, bf16, double)     \
-              macro(float, double, float) macro(float, float, float) macro(float, bf16, float) \
-                  macro(bf16, double, float) macro(bf16, float, float) macro(bf16, bf16, float)

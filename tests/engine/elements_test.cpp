@@ -1,12 +1,15 @@
 // What the table of operations cannot say: mixed dtypes, refusals, the clip factor.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "engine/backward.h"
 #include "engine/ops/add.h"
 #include "engine/ops/cast.h"
+#include "engine/ops/copy.h"
+#include "engine/ops/copy_all.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/fill.h"
 #include "engine/ops/gradient_norm.h"
@@ -98,16 +101,19 @@ TEST(ElementOps, NameBothShapesWhenTheyRefuse) {
   EXPECT_THROW(ops::swiglu(*p.tape, x, p.tensor("z", {2, 3}, DType::bf16)), ShapeError);
 }
 
+struct NormProgram : Program {
+  explicit NormProgram(double max_norm) {
+    const Var a = tensor("a", {2}, DType::f32), b = tensor("b", {1, 1}, DType::f64);
+    ops::gradient_norm(*tape, {a, b}, tensor("loss", {1}, DType::f64), max_norm,
+                       {tensor("norm", {1}, DType::f64), tensor("scale", {1}, DType::f64),
+                        tensor("halted", {1}, DType::i64)});
+  }
+};
+
 TEST(GradientNorm, ClipsAsTorchDoes) {
   // The norm of (3, 4) and (12) is 13; at 2 the factor is 2 / (13 + 1e-6).
   for (const double max_norm : {0.0, 2.0, 20.0}) {
-    Program p;
-    const Var a = p.tensor("a", {2}, DType::f32), b = p.tensor("b", {1, 1}, DType::f64);
-    const Var norm = p.tensor("norm", {1}, DType::f64), scale = p.tensor("scale", {1}, DType::f64);
-    const Var squares = p.tape->tensor({2}, DType::f64, "squares");
-    ops::squared_norm(*p.tape, a, p.tape->view(squares, 0, {1}, "a2"), "a2");
-    ops::squared_norm(*p.tape, b, p.tape->view(squares, 1, {1}, "b2"), "b2");
-    ops::finish_norm(*p.tape, squares, max_norm, norm, scale);
+    NormProgram p(max_norm);
     const auto session = p.start();
     session->set<float>("a", {3, 4});
     session->set<double>("b", {12});
@@ -121,19 +127,91 @@ TEST(GradientNorm, ClipsAsTorchDoes) {
   }
 }
 
-TEST(Update, RefusesAParameterWiderThanItsOptimizerAndAMissingMaster) {
+// The norm itself is clipped, not its square: at half of the limit nothing happens, at twice it the factor is
+// a half, at ten times a tenth.
+TEST(GradientNorm, IsClippedByItsLengthNotItsSquare) {
+  NormProgram p(1);
+  const auto session = p.start();
+  session->set<float>("a", {0, 0});
+  for (const double norm : {0.5, 2.0, 10.0}) {
+    session->set<double>("b", {norm});
+    session->run(0);
+    EXPECT_EQ(session->get<double>("norm")[0], norm);
+    EXPECT_EQ(session->get<double>("scale")[0], std::min(1.0, 1 / (norm + 1e-6)));
+  }
+}
+
+TEST(GradientNorm, StaysHaltedUntilTheHostClearsIt) {
+  const double inf = std::numeric_limits<double>::infinity(), nan = std::nan("");
+  for (const auto& [loss, gradient] : {std::pair{1.0, inf}, {1.0, nan}, {inf, 1.0}, {nan, 1.0}}) {
+    NormProgram p(1);
+    const auto session = p.start();
+    const auto run = [&](double l, double g) {
+      session->set<double>("loss", {l});
+      session->set<double>("b", {g});
+      session->run(0);
+      EXPECT_EQ(session->get<int64_t>("halted")[0], std::isnan(session->get<double>("scale")[0]) ? 1 : 0);
+      return session->get<int64_t>("halted")[0];
+    };
+    session->set<float>("a", {0, 0});
+    EXPECT_EQ(run(2, 1), 0);
+    EXPECT_EQ(run(loss, gradient), 1);
+    EXPECT_EQ(run(2, 1), 1);
+    session->set<int64_t>("halted", {0});
+    EXPECT_EQ(run(2, 1), 0);
+  }
+}
+
+TEST(Update, RefusesDtypesItHasNoKernelFor) {
   Program p;
   const Var wide = p.tensor("wide", {2}, DType::f64), narrow = p.tensor("narrow", {2}, DType::bf16);
   const Var m = p.tensor("m", {2}, DType::f32), rate = p.tensor("rate", {1}, DType::f64);
   const Var count = p.tensor("count", {1}, DType::i64), g = p.tensor("g", {2}, DType::f32);
-  const auto record = [&](Var parameter, Var master) {
-    ops::adamw(*p.tape, {parameter, g, m, m, master}, {rate, count, rate}, {}, {count}, "update");
+  const Var low = p.tensor("low", {2}, DType::u16), long_one = p.tensor("long", {3}, DType::f32);
+  const auto record = [&](const ops::UpdateTensors& tensors, Var seed = {}, size_t groups = 1) {
+    ops::adamw(*p.tape, {tensors}, {rate, count, rate, seed}, std::vector<kernels::UpdateConstants>(groups),
+               {count}, "update");
   };
-  EXPECT_THROW(record(wide, {}), ShapeError);
-  EXPECT_THROW(record(narrow, {}), ShapeError);
-  EXPECT_THROW(record(g, m), ShapeError);
-  EXPECT_NO_THROW(record(narrow, m));
-  EXPECT_THROW(ops::lion(*p.tape, {g, g, m}, {rate, rate, rate}, {}, {count}, "update"), ShapeError);
+  EXPECT_THROW(record({wide, g, m, m}), ShapeError) << "wider than its moments";
+  EXPECT_THROW(record({narrow, g, m, m}), ShapeError) << "no master";
+  EXPECT_THROW(record({g, g, m, m, m}), ShapeError) << "a master it has no use for";
+  EXPECT_THROW(record({g, narrow, m, m}), ShapeError) << "a gradient narrower than the parameter";
+  EXPECT_THROW(record({g, long_one, m, m}), ShapeError) << "another width";
+  EXPECT_THROW(record({narrow, g, narrow, narrow}), ShapeError) << "no seed";
+  EXPECT_THROW(record({g, g, m, m}, {}, 2), ShapeError) << "a rate for one of two groups";
+  EXPECT_THROW(record({g, g, m, m, {}, 1}), ShapeError) << "of a group that is none";
+  EXPECT_NO_THROW(record({narrow, g, m, m, m}));
+  EXPECT_NO_THROW(record({narrow, g, m, m, low}));
+  EXPECT_NO_THROW(record({narrow, g, narrow, narrow}, count));
+  EXPECT_THROW(ops::adamw(*p.tape, {{g, g, m, m}, {narrow, g, m, m, low}}, {rate, count, rate}, {{}}, {count},
+                          "update"),
+               ShapeError)
+      << "two kinds in a node";
+  EXPECT_THROW(ops::lion(*p.tape, {{g, g, m}}, {rate, rate, rate}, {{}}, {count}, "update"), ShapeError);
+}
+
+TEST(CopyAll, CopiesAndRoundsIntoPitchedTensorsAndPassesGradientsOn) {
+  Program p;
+  const Var a = p.tensor("a", {2, 3}, DType::f32, true), b = p.tensor("b", {2}, DType::f32, true);
+  const Var into = p.tape->tensor({2, 8}, DType::bf16, "wide", Kind::activation);
+  const Var left = p.tape->columns(into, 4, 3, "left"), right = p.tape->tensor({2}, DType::bf16, "right");
+  ops::copy_all(*p.tape, {a, b}, {{left}, {right}}, "copies");
+  const Var out = p.tensor("out", {2, 3}, DType::f32), loss = p.tensor("loss", {1}, DType::f32);
+  ops::copy(*p.tape, left, {out});
+  ops::sum(*p.tape, ops::cast(*p.tape, right, DType::f32, "right32"), {loss});
+  backward(*p.tape, loss, {.seed = p.tensor("seed", {1}, DType::f32)});
+  EXPECT_THROW(ops::copy_all(*p.tape, {a, b}, {{left}}, "copies"), ShapeError);
+  EXPECT_THROW(ops::copy_all(*p.tape, {a, b}, {{left}, {left}}, "copies"), ShapeError);
+  EXPECT_THROW(ops::copy_all(*p.tape, {left}, {{out}}, "copies"), ShapeError) << "bf16 to float32";
+  EXPECT_THROW(ops::copy_all(*p.tape, {out}, {{out, Access::accumulate}}, "copies"), ShapeError);
+  const auto session = p.start();
+  session->set<float>("a", {1, 1 + 0x1p-9f, 3, 4, 5, 6});
+  session->set<float>("b", {7, 8});
+  session->set<float>("seed", {0.5f});
+  session->run(0);
+  EXPECT_EQ(session->get<float>("out"), (std::vector<float>{1, 1, 3, 4, 5, 6}));
+  EXPECT_EQ(session->get<float>("loss")[0], 15.0f);
+  EXPECT_EQ(session->get<float>("gradient/b"), (std::vector<float>{0.5f, 0.5f}));
 }
 
 }  // namespace

@@ -12,11 +12,18 @@
 namespace lethe {
 namespace {
 
+// What the update reads of a step.
+void declare_step(State& state) {
+  for (const char* name : {step::index, step::seed})
+    state.declare({.name = name, .dtype = DType::i64, .shape = {1}, .kind = Kind::step_value});
+  state.declare({.name = step::loss_sum, .dtype = DType::f64, .shape = {1}, .kind = Kind::step_value});
+}
+
 // A program of the update alone: a weight [5, 7], its LoRA-like neighbour [3] and gradients the test sets.
 struct Update {
   Update(const OptimizerOptions& options, const Precision& precision, int threads = 2) {
     auto state = std::make_unique<State>();
-    state->declare({.name = step::index, .dtype = DType::i64, .shape = {1}, .kind = Kind::step_value});
+    declare_step(*state);
     const auto parameter = [&](const std::string& name, Shape shape, int64_t pitch) {
       const int32_t i = state->declare({.name = name,
                                         .dtype = precision.weights,
@@ -151,45 +158,91 @@ TEST(AppendUpdate, FollowsAPlainLoop) {
 }
 
 TEST(AppendUpdate, KeepsMastersWhereWeightsAreNarrow) {
-  const Update update({.learning_rate = 1e-4, .max_gradient_norm = 0}, Precision::bf16());
-  update.set("", std::vector<double>(38, 1.0));
-  initialise_optimizer(*update.session);
-  EXPECT_EQ(update.values("master/"), std::vector<double>(38, 1.0));
-  // Steps of 1e-4 leave a bf16 of 1 alone until they add up to half of 2^-8.
-  for (int64_t t = 1; t <= 19; ++t) {
-    update.step(t, 1e-4, std::vector<double>(38, 1.0));
-    EXPECT_EQ(update.moved(), 0) << t;
+  for (const Master master : {Master::whole, Master::split}) {
+    Precision precision = Precision::bf16();
+    precision.master = master;
+    const Update update({.learning_rate = 1e-4, .max_gradient_norm = 0}, precision);
+    update.set("", std::vector<double>(38, 1.0));
+    initialise_optimizer(*update.session);
+    // Steps of 1e-4 leave a bf16 of 1 alone until they add up to half of 2^-8.
+    for (int64_t t = 1; t <= 19; ++t) {
+      update.step(t, 1e-4, std::vector<double>(38, 1.0));
+      EXPECT_EQ(update.moved(), 0) << t;
+    }
+    update.step(20, 1e-4, std::vector<double>(38, 1.0));
+    EXPECT_EQ(update.moved(), 38);
+    EXPECT_EQ(update.values(), std::vector<double>(38, 1 - 0x1p-8));
+    if (master == Master::whole) {
+      EXPECT_NEAR(update.values("master/")[0], 1 - 20e-4, 1e-6);
+    } else {
+      // 1 - 2^-8 + remainder, in units of 2^-24 as everything from 0.5 to 1.
+      const auto low = update.session->get<uint16_t>("remainder/gain")[0];
+      EXPECT_NEAR(1 - 0x1p-8 + low * 0x1p-24, 1 - 20e-4, 1e-6);
+      initialise_optimizer(*update.session);
+      EXPECT_EQ(update.session->get<uint16_t>("remainder/gain"), std::vector<uint16_t>(3));
+    }
   }
-  update.step(20, 1e-4, std::vector<double>(38, 1.0));
-  EXPECT_EQ(update.moved(), 38);
-  EXPECT_EQ(update.values(), std::vector<double>(38, 1 - 0x1p-8));
-  EXPECT_NEAR(update.values("master/")[0], 1 - 20e-4, 1e-6);
 }
 
-TEST(AppendUpdate, ChangesNothingWhenAGradientIsNotFinite) {
-  const Update update({.weight_decay = 0.1}, Precision::f32());
-  const auto start = normals(0);
-  update.set("", start);
-  const auto before = update.values();
-  auto g = normals(1);
-  g[36] = std::numeric_limits<double>::quiet_NaN();
-  update.step(1, 1e-2, g);
-  EXPECT_EQ(update.values(), before);
-  EXPECT_EQ(update.values("adam.m/"), std::vector<double>(38, 0.0));
-  EXPECT_EQ(update.moved(), 0);
-  EXPECT_TRUE(std::isnan(update.norm()));
+TEST(AppendUpdate, ChangesNothingFromAStepThatDivergedOn) {
+  for (const Precision& precision : {Precision::f32(), Precision::bf16(), Precision::bf16_state()}) {
+    const Update update({.weight_decay = 0.1}, precision);
+    update.set("", normals(0));
+    const auto before = update.values();
+    auto g = normals(1);
+    g[36] = std::numeric_limits<double>::quiet_NaN();
+    update.step(1, 1e-2, g);
+    EXPECT_TRUE(std::isnan(update.norm()));
+    // The host may find out late.
+    update.step(2, 1e-2, normals(1));
+    EXPECT_EQ(update.values(), before);
+    EXPECT_EQ(update.values("adam.m/"), std::vector<double>(38, 0.0));
+    EXPECT_EQ(update.moved(), 0);
+    EXPECT_EQ(update.session->get<int64_t>(step::halted)[0], 1);
+    update.session->set<int64_t>(step::halted, {0});
+    update.session->set<double>(step::loss_sum, {std::numeric_limits<double>::infinity()});
+    update.step(3, 1e-2, normals(1));
+    EXPECT_EQ(update.values(), before) << "the loss is not finite";
+    update.session->set<int64_t>(step::halted, {0});
+    update.session->set<double>(step::loss_sum, {1});
+    update.step(3, 1e-2, normals(1));
+    EXPECT_NE(update.values(), before);
+  }
 }
 
-TEST(AppendUpdate, HasTheSameBitsForEveryNumberOfThreads) {
+// One node for each combination of dtypes: matrices with gradients in bf16, vectors with float ones.
+TEST(AppendUpdate, HasANodeForEachCombinationOfDtypes) {
+  Precision mixed = Precision::bf16();
+  mixed.gradients = DType::bf16;
+  for (const auto& [precision, nodes] : {std::pair{Precision::f32(), 2u},
+                                         {Precision::bf16(), 2u},
+                                         {mixed, 3u},
+                                         {Precision::bf16_state(), 3u}}) {
+    const Update update({}, precision);
+    EXPECT_EQ(update.session->program(0).nodes().size(), nodes);
+    const State& state = update.session->state();
+    EXPECT_EQ(state[state.require("gradient/weight")].dtype, precision.gradients);
+    EXPECT_EQ(state[state.require("gradient/gain")].dtype, DType::f32);
+    update.set("", normals(0));
+    update.step(1, 1e-1, normals(1));
+    EXPECT_GE(update.moved(), 35);
+  }
+}
+
+class SameBits : public testing::TestWithParam<bool> {};
+TEST_P(SameBits, ForEveryNumberOfThreads) {
+  const Precision precision = GetParam() ? Precision::bf16_state() : Precision::f32();
   std::vector<double> first;
   for (const int threads : {1, 2, 4}) {
-    const Update update({.weight_decay = 0.1}, Precision::f32(), threads);
+    const Update update({.weight_decay = 0.1}, precision, threads);
     update.set("", normals(0));
     for (int64_t t = 1; t <= 3; ++t) update.step(t, 1e-2, normals(static_cast<uint64_t>(t)));
     if (first.empty()) first = update.values();
     EXPECT_EQ(update.values(), first);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(AppendUpdate, SameBits, testing::Bool());
 
 TEST(AppendUpdate, NamesWhatItRefuses) {
   const auto key = [](const OptimizerOptions& options) -> std::string {
@@ -207,7 +260,7 @@ TEST(AppendUpdate, NamesWhatItRefuses) {
   EXPECT_EQ(key({.weight_decay = std::nan("")}), "optimizer.weight_decay");
   EXPECT_EQ(key({.max_gradient_norm = -1}), "train.max_gradient_norm");
   State state;
-  state.declare({.name = step::index, .dtype = DType::i64, .shape = {1}, .kind = Kind::step_value});
+  declare_step(state);
   Tape tape(state, "update");
   EXPECT_THROW(append_update(tape, {}, Precision::f32()), ConfigError) << "nothing is trained";
   state.declare({.name = "weight", .shape = {2, 2}, .trainable = true});

@@ -14,6 +14,7 @@ const std::string kConfigs = std::string(LETHE_SOURCE_DIR) + "/configs/plan/";
 constexpr double layers = 32, hidden = 4096, mlp = 11008, vocabulary = 32000, tokens = 4096, rows = 2;
 constexpr double parameters = 6738415616,
                  adapters = 159907840;  // of the model's card; of PEFT with r = 64 on all seven maps
+constexpr double gains = (2 * layers + 1) * hidden;
 constexpr double moved = rows * tokens;
 // Multiplied parameters: the embedding is looked up, not multiplied; norms are vectors.
 constexpr double multiplied = parameters - vocabulary * hidden - (2 * layers + 1) * hidden;
@@ -44,9 +45,30 @@ TEST(PlanCommand, FullFineTuningOfLlama2At7B) {
   EXPECT_GE(plan["forward_flops"].get<double>(), 2 * multiplied * moved + attention_forward);
   const nlohmann::json& bytes = plan["bytes"];
   EXPECT_EQ(bytes["weights"], 2 * parameters) << "bfloat16";
-  EXPECT_EQ(bytes["gradients"], 4 * parameters) << "float32";
-  EXPECT_EQ(bytes["optimizer"], (4 + 4 + 4) * parameters) << "two moments and the master copy, float32";
-  EXPECT_EQ(plan["checkpoint_bytes"], (2 + 12) * parameters);
+  EXPECT_EQ(bytes["gradients"], 2 * parameters + 2 * gains) << "bfloat16, those of the norms float32";
+  EXPECT_EQ(bytes["optimizer"], (4 + 4 + 2) * parameters)
+      << "two moments in float32 and the lower half of the weights";
+  EXPECT_EQ(plan["checkpoint_bytes"], (2 + 10) * parameters);
+}
+
+TEST(PlanCommand, StateAndGradientsHaveTheTypesAskedFor) {
+  const auto bytes = [](const std::vector<std::string>& sets) {
+    std::vector<std::string> arguments;
+    for (const std::string& s : sets) arguments.insert(arguments.end(), {"--set", s});
+    return planned("llama-2-7b-full.yaml", arguments)["bytes"];
+  };
+  const nlohmann::json narrow = bytes({"optimizer.state=bfloat16"});
+  EXPECT_EQ(narrow["optimizer"], (2 + 2) * parameters);
+  EXPECT_EQ(bytes({"train.batch_size=4"})["gradients"], 4 * parameters) << "added up over two micro-batches";
+  EXPECT_EQ(bytes({"train.gradients=float32"})["gradients"], 4 * parameters);
+  EXPECT_EQ(bytes({"precision=float32"})["optimizer"], (4 + 4) * parameters);
+  for (const char* key : {"optimizer.state", "train.gradients"}) {
+    const CommandResult result =
+        lethe_command({"plan", kConfigs + "llama-2-7b-full.yaml", "--set", "precision=float32", "--set",
+                       std::string(key) + "=bfloat16"});
+    EXPECT_EQ(result.status, 2);
+    expect_parts(result.err, {key, "bfloat16 is narrower than the weights, whose precision is float32"});
+  }
 }
 
 TEST(PlanCommand, LoraOfRank64OnLlama2At7B) {

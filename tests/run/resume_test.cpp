@@ -14,12 +14,17 @@
 namespace lethe::test {
 namespace {
 
-class Interrupted : public testing::TestWithParam<const char*> {};
+struct Variant {
+  const char *name, *method;
+  std::vector<std::string> set;
+};
+class Interrupted : public testing::TestWithParam<Variant> {};
 
 TEST_P(Interrupted, AtAnyStepAndResumedEqualsTheUninterruptedRun) {
-  const std::string method = GetParam();
-  const std::vector<std::string> set = {"method=" + method, "lora.rank=3", "lora.dropout=0.2",
-                                        "optimizer.weight_decay=0.01"};
+  std::vector<std::string> set = GetParam().set;
+  for (const char* more : {"lora.rank=3", "lora.dropout=0.2", "optimizer.weight_decay=0.01"})
+    set.emplace_back(more);
+  set.push_back(std::string("method=") + GetParam().method);
   const Folder whole;
   const Ran expected = train_small(small_options(whole.path(), set), false);
   ASSERT_EQ(expected.last, 8);
@@ -38,8 +43,15 @@ TEST_P(Interrupted, AtAnyStepAndResumedEqualsTheUninterruptedRun) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Interrupted, testing::Values("full", "lora"),
-                         [](const auto& method) { return std::string(method.param); });
+INSTANTIATE_TEST_SUITE_P(
+    Methods, Interrupted,
+    testing::Values(Variant{"full", "full", {}}, Variant{"lora", "lora", {}},
+                    Variant{"full_bf16", "full", {"precision=bfloat16"}},
+                    Variant{"full_bf16_state",
+                            "full",
+                            {"precision=bfloat16", "optimizer.state=bfloat16", "train.micro_batch_size=4"}},
+                    Variant{"lora_bf16_state", "lora", {"precision=bfloat16", "optimizer.state=bfloat16"}}),
+    [](const auto& variant) { return std::string(variant.param.name); });
 
 // The metrics may be ahead of the newest checkpoint: a kill between two saves.
 TEST(Killed, BetweenTwoSavesLosesTheStepsSinceAndNothingElse) {
@@ -161,6 +173,12 @@ TEST(Resume, RefusesACheckpointOfAnotherRequestByItsKey) {
   }
   TrainingRun other(prepare_run(small_options(folder.path(), {"optimizer.name=lion"})));
   expect_parts(message_of<FormatError>([&] { other.resume(); }), {"state.safetensors", "lion.m/"});
+  const Folder narrow;
+  train_small(small_options(narrow.path(), {"precision=bfloat16"}), false, 2);
+  TrainingRun other_state(
+      prepare_run(small_options(narrow.path(), {"precision=bfloat16", "optimizer.state=bfloat16"})));
+  expect_parts(message_of<FormatError>([&] { other_state.resume(); }),
+               {"state.safetensors", "adam.m/", "holds", "F32", "bfloat16"});
 }
 
 TEST(Resume, RefusesADamagedStateByItsFile) {

@@ -94,6 +94,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .micro_batch_size = s.get<int64_t>("train.micro_batch_size"),
       .seed = s.get<int64_t>("train.seed"),
       .max_gradient_norm = s.get<double>("train.max_gradient_norm"),
+      .gradients = s.get<std::string>("train.gradients"),
       .recompute = s.get<std::string>("train.recompute"),
       .eval_every = s.get<int64_t>("train.eval_every"),
       .eval_batches = s.get<int64_t>("train.eval_batches"),
@@ -114,6 +115,7 @@ TrainOptions::Optimizer optimizer_of(const Settings& s) {
       .learning_rate = s.get<double>("optimizer.learning_rate"),
       .epsilon = s.get<double>("optimizer.epsilon"),
       .weight_decay = s.get<double>("optimizer.weight_decay"),
+      .state = s.get<std::string>("optimizer.state"),
   };
   const auto& betas = s.get<std::vector<double>>("optimizer.betas");
   if (!betas.empty() && betas.size() != 2) {
@@ -143,9 +145,17 @@ TrainOptions::Schedule schedule_of(const Settings& s) {
   return schedule;
 }
 
+// Neither gradients nor moving averages are narrower than the weights.
+void require_wide_enough(const Settings& s, std::string_view name) {
+  const auto &type = s.get<std::string>(name), &precision = s.get<std::string>("precision");
+  if (type == "auto" || type == precision || precision == "bfloat16") return;
+  s.refuse(name, type + " is narrower than the weights, whose precision is " + precision);
+}
+
 }  // namespace
 
 TrainOptions train_options(const Settings& s) {
+  for (const char* name : {"train.gradients", "optimizer.state"}) require_wide_enough(s, name);
   return {
       .model = model_of(s),
       .method = s.get<std::string>("method"),

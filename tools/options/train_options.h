@@ -43,8 +43,9 @@ struct TrainOptions {
     Duration duration;
     int64_t batch_size = 0, micro_batch_size = 0;  // sequences; the second divides the first
     int64_t seed = 0;
-    double max_gradient_norm = 0;  // 0: no clipping
-    std::string recompute;         // none, norms, mlp, block
+    double max_gradient_norm = 0;    // 0: no clipping
+    std::string gradients = "auto";  // or float32, bfloat16
+    std::string recompute;           // none, norms, mlp, block
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
   } train;
   struct Optimizer {
@@ -52,6 +53,7 @@ struct TrainOptions {
     double learning_rate = 0;
     double beta1 = 0, beta2 = 0;  // resolved: the optimizer's own unless given
     double epsilon = 0, weight_decay = 0;
+    std::string state = "auto";  // or float32, bfloat16
   } optimizer;
   struct Schedule {
     std::string name;  // cosine, inverse_sqrt, linear, constant

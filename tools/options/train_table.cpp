@@ -77,6 +77,11 @@ std::vector<Option> train_options_list() {
       {"train.seed", Type::integer, "0", at_least(0), "Seed of dropout and of fresh LoRA factors."},
       {"train.max_gradient_norm", Type::number, "1", at_least(0),
        "Gradients are scaled down to this global L2 norm where they exceed it; 0 turns clipping off."},
+      {"train.gradients", Type::text, "auto", Choices{{"auto", "float32", "bfloat16"}},
+       "Type of the gradients of matrices. auto: bfloat16 if precision is, and a step has a single "
+       "micro-batch "
+       "whose gradients need no adding up; else that of float32 or float64 weights. Never narrower than the "
+       "trained weights."},
       {"train.recompute", Type::text, "none", Choices{{"none", "norms", "mlp", "block"}},
        "What the backward pass computes again instead of keeping: nothing, the normalisations, also the "
        "MLP's "
@@ -106,6 +111,12 @@ std::vector<Option> optimizer_options() {
        "adamw and decoupled_adamw, [0.9, 0.99] for lion."},
       {"optimizer.epsilon", Type::number, "1e-8", above(0), "Added to the root in AdamW's denominator."},
       {"optimizer.weight_decay", Type::number, "0", at_least(0), "Decay of the weights that have any."},
+      {"optimizer.state", Type::text, "auto", Choices{{"auto", "float32", "bfloat16"}},
+       "Type of the moving averages. With float32 ones (auto) a bfloat16 weight keeps its exact float32 "
+       "value in "
+       "two more bytes; bfloat16 ones, which need precision bfloat16, save that and half of the averages, "
+       "and "
+       "all are rounded at random. Never narrower than the trained weights."},
       {"schedule.name", Type::text, "cosine", Choices{{"cosine", "inverse_sqrt", "linear", "constant"}},
        "Course of the learning rate after warm-up."},
       {"schedule.warmup", Type::duration, "0 steps", at_least(0), "Linear rise from 0 to the peak."},
@@ -125,7 +136,7 @@ std::vector<Option> optimizer_options() {
 std::vector<Option> machine_options() {
   return {
       {"precision", Type::text, "float32", Choices{{"float32", "bfloat16", "float64"}},
-       "Type of weights and activations; bfloat16 keeps gradients and optimizer state in float32."},
+       "Type of weights and activations; train.gradients and optimizer.state say what is kept beside them."},
       {"device", Type::text, "auto", Choices{{"auto", "cpu", "cuda"}},
        "auto takes the GPU if this build and machine have one."},
       {"threads", Type::integer, "0", between(0, 4096), "CPU threads; 0: all cores. Changes no result."},

@@ -78,4 +78,14 @@ Precision precision_of(const std::string& name) {
   return Precision::f32();
 }
 
+Precision precision_of(const TrainOptions& options) {
+  if (options.precision != "bfloat16") return precision_of(options.precision);
+  Precision precision = options.optimizer.state == "bfloat16" ? Precision::bf16_state() : Precision::bf16();
+  const bool adds_up = options.train.batch_size > options.train.micro_batch_size;
+  const std::string& gradients = options.train.gradients;
+  precision.gradients =
+      gradients == "bfloat16" || (gradients == "auto" && !adds_up) ? DType::bf16 : DType::f32;
+  return precision;
+}
+
 }  // namespace lethe

@@ -33,5 +33,7 @@ std::optional<LoraConfig> lora_of(const TrainOptions& options);
 
 // The program's dtypes for a name of the option `precision`.
 Precision precision_of(const std::string& name);
+// The same for training, with the types of gradients and optimizer state.
+Precision precision_of(const TrainOptions& options);
 
 }  // namespace lethe

@@ -111,7 +111,7 @@ void copy_tokenizer(const std::string& tokenizer, const std::string& folder) {
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
   return {.config = config,
           .lora = lora_of(options),
-          .precision = precision_of(options.precision),
+          .precision = precision_of(options),
           .recompute = recompute_from(options.train.recompute),
           .rows = options.train.micro_batch_size,
           .tokens = options.data.sequence_length,

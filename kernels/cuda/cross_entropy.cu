@@ -10,7 +10,15 @@
 namespace lethe::kernels::cuda {
 namespace {
 
-constexpr int kMostThreads = 512;
+constexpr int kMostThreads = 1024;
+
+// Threads for a row. A wide row takes so many that a multiprocessor holds one of them: the rows being worked
+// on, which are read twice, then stay in the second-level cache together (132 of 256 KiB in 50 MiB).
+template <class T>
+int threads_of(int64_t width, int N) {
+  const bool is_wide = width * static_cast<int64_t>(sizeof(T)) > 96 * 1024;
+  return threads_for(width / N, is_wide ? kMostThreads : 512);
+}
 constexpr int kPacks = 4;  // of a thread whose loads are in flight together
 
 // log sum exp as a running pair: sum of exp(x - most).
@@ -61,8 +69,10 @@ __device__ Softmax<compute_t<T>> softmax_of(const T* x, int width, Softmax<compu
         mine.sum *= exponential(mine.most - most);
         mine.most = most;
       }
+      // Nothing but minus infinity so far: no difference of it with itself.
+      const C base = most == -static_cast<C>(CUDART_INF) ? C(0) : most;
 #pragma unroll
-      for (int i = 0; i < N; ++i) mine.sum += exponential(v.at[i] - mine.most);
+      for (int i = 0; i < N; ++i) mine.sum += exponential(v.at[i] - base);
     }
   }
   return join_block(mine, shared);
@@ -199,11 +209,9 @@ void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* lo
   const auto blocks = static_cast<unsigned>(logits.rows);
   constexpr int N = kVector<T>;
   if (logits.width % N == 0 && aligned(logits)) {
-    forward<T, N><<<blocks, threads_for(logits.width / N, kMostThreads), 0, native(stream)>>>(logits, labels,
-                                                                                              losses, lse);
+    forward<T, N><<<blocks, threads_of<T>(logits.width, N), 0, native(stream)>>>(logits, labels, losses, lse);
   } else {
-    forward<T, 1>
-        <<<blocks, threads_for(logits.width, kMostThreads), 0, native(stream)>>>(logits, labels, losses, lse);
+    forward<T, 1><<<blocks, threads_of<T>(logits.width, 1), 0, native(stream)>>>(logits, labels, losses, lse);
   }
 }
 
@@ -214,11 +222,11 @@ void cross_entropy_backward(Rows<const T> logits, const int32_t* labels, const c
   const auto blocks = static_cast<unsigned>(logits.rows);
   constexpr int N = kVector<T>;
   if (logits.width % N == 0 && aligned(logits) && aligned(dlogits)) {
-    backward<T, N><<<blocks, threads_for(logits.width / N, kMostThreads), 0, native(stream)>>>(
-        logits, labels, lse, dlosses, dlogits, write);
+    backward<T, N><<<blocks, threads_of<T>(logits.width, N), 0, native(stream)>>>(logits, labels, lse,
+                                                                                  dlosses, dlogits, write);
   } else {
-    backward<T, 1><<<blocks, threads_for(logits.width, kMostThreads), 0, native(stream)>>>(
-        logits, labels, lse, dlosses, dlogits, write);
+    backward<T, 1><<<blocks, threads_of<T>(logits.width, 1), 0, native(stream)>>>(logits, labels, lse,
+                                                                                  dlosses, dlogits, write);
   }
 }
 
@@ -229,10 +237,10 @@ void cross_entropy_training(Rows<T> logits, const int32_t* labels, const S* seed
   const auto blocks = static_cast<unsigned>(logits.rows);
   constexpr int N = kVector<T>;
   if (logits.width % N == 0 && aligned(logits)) {
-    const int threads = threads_for(logits.width / N, kMostThreads);
+    const int threads = threads_of<T>(logits.width, N);
     forward_backward<T, N, S><<<blocks, threads, 0, native(stream)>>>(logits, labels, seed, losses);
   } else {
-    const int threads = threads_for(logits.width, kMostThreads);
+    const int threads = threads_of<T>(logits.width, 1);
     forward_backward<T, 1, S><<<blocks, threads, 0, native(stream)>>>(logits, labels, seed, losses);
   }
 }
@@ -241,9 +249,8 @@ template <class T>
 void count_correct(Rows<const T> logits, const int32_t* labels, int64_t* total, Write write, Stream stream) {
   if (write == Write::overwrite) cudaMemsetAsync(total, 0, sizeof *total, native(stream));
   if (logits.rows == 0) return;
-  correct<T>
-      <<<static_cast<unsigned>(logits.rows), threads_for(logits.width, kMostThreads), 0, native(stream)>>>(
-          logits, labels, reinterpret_cast<unsigned long long*>(total));
+  correct<T><<<static_cast<unsigned>(logits.rows), threads_of<T>(logits.width, 1), 0, native(stream)>>>(
+      logits, labels, reinterpret_cast<unsigned long long*>(total));
 }
 
 #define LETHE_CROSS_ENTROPY(T)                                                                           \

@@ -78,6 +78,7 @@ __global__ void merge_runs(const Key* from, int count, int run_bits, Key* to) {
 
 // ---- summing
 constexpr int kMostThreads = 128;
+constexpr int kChunk = static_cast<int>(kEmbeddingChunk);
 constexpr int kAtOnce = 4;  // rows whose loads are in flight together
 
 // Where the partial sums lie: of what began before the chunk, and of what goes on behind it.
@@ -102,8 +103,8 @@ __global__ void __launch_bounds__(kMostThreads)
     sum_chunks(Rows<const DY> dy, const Key* keys, Rows<DTable> dtable, Write write,
                Partials<compute_t<DTable>> partials) {
   using C = compute_t<DTable>;
-  const int count = static_cast<int>(dy.rows), begin = static_cast<int>(blockIdx.x) * kEmbeddingChunk;
-  const int end = min(count, begin + kEmbeddingChunk);
+  const int count = static_cast<int>(dy.rows), begin = static_cast<int>(blockIdx.x) * kChunk;
+  const int end = min(count, begin + kChunk);
   const int64_t column = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * N;
   if (column >= dy.width) return;
   Values<C, N> sum{};
@@ -142,13 +143,13 @@ __global__ void __launch_bounds__(kMostThreads)
     join_chunks(const Key* keys, int count, Rows<DTable> dtable, Write write,
                 Partials<compute_t<DTable>> partials) {
   using C = compute_t<DTable>;
-  const int begin = static_cast<int>(blockIdx.x) * kEmbeddingChunk, end = min(count, begin + kEmbeddingChunk);
+  const int begin = static_cast<int>(blockIdx.x) * kChunk, end = min(count, begin + kChunk);
   const uint32_t id = id_of(keys[begin]);
   if (id == kNoId || begin == 0 || id_of(keys[begin - 1]) != id) return;
   if (end < count && id_of(keys[end]) == id) return;
   const int64_t column = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * N;
   if (column >= dtable.width) return;
-  const int64_t first = count_below(keys, 0, begin, Key{id} << 32) / kEmbeddingChunk;
+  const int64_t first = count_below(keys, 0, begin, Key{id} << 32) / kChunk;
   Values<C, N> sum{};
 #pragma unroll 4
   for (int64_t chunk = first; chunk <= blockIdx.x; ++chunk) {

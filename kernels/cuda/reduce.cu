@@ -119,16 +119,12 @@ struct Scaled {
   Write write;
 
   template <int N>
-  __device__ Values<T, N> value(int64_t r, int64_t c) const {
+  __device__ void at(int64_t r, int64_t c) const {
     const auto v = load<N>(row_of(x, r) + c);
     Values<T, N> out;
 #pragma unroll
     for (int i = 0; i < N; ++i) out.at[i] = *scale * v.at[i];
-    return joined(row_of(y, r) + c, out, write);
-  }
-  template <int N>
-  __device__ void put(int64_t r, int64_t c, const Values<T, N>& out) const {
-    store(row_of(y, r) + c, out, Write::overwrite);
+    store(row_of(y, r) + c, out, write);
   }
 };
 

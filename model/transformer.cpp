@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/ops/add.h"
 #include "engine/ops/embedding.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/rmsnorm.h"
@@ -30,18 +29,26 @@ Transformer::Transformer(State& state, const LlamaConfig& config, const Precisio
                                      : weight("lm_head.weight", {config.vocab_size, config.hidden_size});
 }
 
-Var Transformer::block(Tape& tape, const Block& block, Var x, const BatchInputs& batch) const {
-  const auto norm = [&](Var in, int32_t gain, const char* name, int64_t pitch) {
-    return ops::rmsnorm(tape, in, tape.persistent(gain), config_.rms_norm_eps, name, pitch);
-  };
+Var Transformer::norm(Tape& tape, Stream& stream, int32_t gain, const char* sum_name, const char* name,
+                      int64_t pitch) const {
+  const Var weight = tape.persistent(gain);
+  const double epsilon = config_.rms_norm_eps;
+  if (!stream.pending.valid()) return ops::rmsnorm(tape, stream.residual, weight, epsilon, name, pitch);
+  const ops::AddRmsNorm made =
+      ops::add_rmsnorm(tape, stream.residual, stream.pending, weight, epsilon, sum_name, name, pitch);
+  stream = {made.sum, {}};
+  return made.norm;
+}
+
+void Transformer::block(Tape& tape, const Block& block, Stream& stream, const BatchInputs& batch) const {
   // Both branches leave the residual stream rows of one pitch, with room for the wider of their adapters.
   const int64_t pitch = std::max(block.attention.output_pitch(), block.mlp.output_pitch());
-  const Var attended = block.attention.record(
-      tape, norm(x, block.attention_norm, "attention_norm", block.attention.input_pitch()), batch, pitch);
-  const Var middle = ops::add(tape, x, attended, "attention_residual");
-  const Var thought =
-      block.mlp.record(tape, norm(middle, block.mlp_norm, "mlp_norm", block.mlp.input_pitch()), batch, pitch);
-  return ops::add(tape, middle, thought, "mlp_residual");
+  const Var attention_in =
+      norm(tape, stream, block.attention_norm, "input", "attention_norm", block.attention.input_pitch());
+  stream.pending = block.attention.record(tape, attention_in, batch, pitch);
+  const Var mlp_in =
+      norm(tape, stream, block.mlp_norm, "attention_residual", "mlp_norm", block.mlp.input_pitch());
+  stream.pending = block.mlp.record(tape, mlp_in, batch, pitch);
 }
 
 Var Transformer::logits(Tape& tape, const BatchInputs& batch) const {
@@ -52,13 +59,14 @@ Var Transformer::logits(Tape& tape, const BatchInputs& batch) const {
   }
   ops::refresh(tape, copies);
   const auto padding = static_cast<int32_t>(config_.pad_token_id.value_or(-1));
-  Var x =
+  Stream stream;
+  stream.residual =
       ops::embedding(tape, batch.ids, tape.persistent(embedding_), precision_.compute, "embedding", padding);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Tape::Scope scope(tape, "layers." + std::to_string(i));
-    x = block(tape, blocks_[i], x, batch);
+    block(tape, blocks_[i], stream, batch);
   }
-  x = ops::rmsnorm(tape, x, tape.persistent(norm_), config_.rms_norm_eps, "final_norm");
+  const Var x = norm(tape, stream, norm_, "blocks_output", "final_norm");
   return ops::linear(tape, x, tape.persistent(head_), "lm_head");
 }
 

@@ -30,7 +30,9 @@ Var Attention::record(Tape& tape, Var x, const BatchInputs& batch) const {
                                   .heads = heads_,
                                   .kv_heads = kv_heads_,
                                   .head_dim = head_dim_,
-                                  .window = window_};
+                                  .window = window_,
+                                  .documents = batch.documents,
+                                  .deterministic = batch.deterministic};
   const Var mixed = ops::attention(tape, q, k, v, batch.document_start, shape, "softmax");
   return output_.record(tape, mixed, batch.random);
 }

@@ -45,6 +45,7 @@ struct TrainOptions {
     int64_t seed = 0;
     double max_gradient_norm = 0;  // 0: no clipping
     std::string recompute;         // none, norms, mlp, block
+    bool deterministic = false;
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
   } train;
   struct Optimizer {

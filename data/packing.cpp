@@ -49,7 +49,10 @@ class StreamRows final : public Rows {
     counts_.padding = counts_.rows * T - counts_.tokens;
     counts_.supervised =
         std::max<int64_t>(0, shard_->tokens() - (options_.document_mask ? shard_->documents() : 1));
-    if (options_.document_mask) count_unsupervised_rows();
+    if (options_.document_mask) {
+      count_unsupervised_rows();
+      count_documents();
+    }
   }
 
   int64_t tokens_per_row() const override { return options_.tokens_per_row; }
@@ -86,6 +89,19 @@ class StreamRows final : public Rows {
       while (at < end && shard_->document_begin(document + 1) == at + 1) ++at, ++document;
       counts_.unsupervised_rows += at == end;
       document = std::max<int64_t>(0, document - 1);
+    }
+  }
+
+  // Each row's first document is the one that holds its first token, its last the one that holds its last.
+  void count_documents() {
+    const int64_t T = options_.tokens_per_row;
+    int64_t document = 0;
+    for (int64_t row = 0; row < counts_.rows; ++row) {
+      const int64_t begin = row * T, end = std::min(begin + T, shard_->tokens());
+      while (shard_->document_begin(document + 1) <= begin) ++document;
+      const int64_t first = document;
+      while (shard_->document_begin(document + 1) < end) ++document;
+      counts_.most_documents = std::max(counts_.most_documents, document - first + 1);
     }
   }
 
@@ -150,6 +166,7 @@ class PackedRows final : public Rows {
       if (supervised == 0) continue;
       counts_.tokens += used;
       counts_.supervised += supervised;
+      if (options_.document_mask) counts_.most_documents = std::max(counts_.most_documents, std::ssize(row));
       pieces_.insert(pieces_.end(), row.begin(), row.end());
       row_begin_.push_back(std::ssize(pieces_));
     }
@@ -166,11 +183,12 @@ class PackedRows final : public Rows {
 }  // namespace
 
 void fill_padding(int64_t begin, int64_t tokens_per_row, const RowView& out) {
+  const int32_t start = begin > 0 ? out.document_start[begin - 1] : 0;
   for (int64_t column = begin; column < tokens_per_row; ++column) {
     out.ids[column] = 0;
     out.labels[column] = ignored_label;
     out.positions[column] = 0;
-    out.document_start[column] = static_cast<int32_t>(column);
+    out.document_start[column] = start;
   }
 }
 

@@ -21,7 +21,8 @@ struct RowView {
   int32_t* document_start;  // column where that piece begins: attention looks back no further
 };
 
-// Makes the row padding from column `begin` on: nothing to predict, each column a document of its own.
+// Makes the row padding from column `begin` on: nothing to predict. To attention it is more tokens of the
+// row's last document, behind all that can see it, so that padding adds no document.
 void fill_padding(int64_t begin, int64_t tokens_per_row, const RowView& out);
 
 struct RowCounts {
@@ -30,6 +31,7 @@ struct RowCounts {
   int64_t padding = 0;
   int64_t supervised = 0;         // labels that are not ignored
   int64_t unsupervised_rows = 0;  // rows without such a label
+  int64_t most_documents = 1;     // that a row holds, whole or in part; 1 where they are not told apart
   // The share of columns that hold a token.
   double efficiency() const { return static_cast<double>(tokens) / static_cast<double>(tokens + padding); }
 };

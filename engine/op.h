@@ -11,6 +11,7 @@
 #include "kernels/stream.h"
 
 namespace lethe::kernels::cuda {
+class AttentionLibrary;
 class MatmulLibrary;
 }
 
@@ -56,6 +57,7 @@ struct CudaLaunch : Launch {
   int64_t workspace_bytes = 0;
   kernels::cuda::Stream stream = nullptr;
   kernels::cuda::MatmulLibrary* matmuls = nullptr;
+  kernels::cuda::AttentionLibrary* attention = nullptr;
 };
 
 class Op {

@@ -22,6 +22,12 @@ struct AttentionShape {
   int64_t kv_heads = 0;  // Hkv
   int64_t head_dim = 0;  // D
   int64_t window = 0;    // tokens a token sees, itself included; 0: all since its document's start
+  // The most documents that the B rows can hold together. B: each row is one document, and document_start
+  // need not be read. 0: not known.
+  int64_t documents = 0;
+  bool deterministic = false;  // the same bits from run to run, where a faster way would not promise them
+
+  bool packed() const { return documents > batch; }
 };
 
 }  // namespace lethe::kernels

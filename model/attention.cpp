@@ -36,7 +36,9 @@ Var Attention::record(Tape& tape, Var x, const BatchInputs& batch, int64_t pitch
                                   .heads = heads_,
                                   .kv_heads = kv_heads_,
                                   .head_dim = head_dim_,
-                                  .window = window_};
+                                  .window = window_,
+                                  .documents = batch.documents,
+                                  .deterministic = batch.deterministic};
   const Var mixed =
       ops::attention(tape, q, k, v, batch.document_start, shape, "softmax", output_.input_pitch());
   return output_.record(tape, mixed, batch.random, pitch);

@@ -17,6 +17,10 @@ void declare_inputs(State& state, const LlamaConfig& config, int64_t rows, int64
 // Programs may use fewer rows than were declared (evaluation, decoding).
 struct BatchInputs {
   int64_t rows = 0, tokens = 0;
+  // As in kernels::AttentionShape: the most documents of all rows together, 0 if not known; and whether the
+  // same bits are wanted from run to run.
+  int64_t documents = 0;
+  bool deterministic = false;
   Var ids, labels, positions, document_start, rope_table, loss_gradient;
   std::optional<ops::StepRandom> random;  // absent: nothing is dropped
 };

@@ -2,10 +2,19 @@
 // and programs are all queued on the stream, so they happen in the order they were asked for.
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 #include "engine/backend/cuda_executable.h"
 
 namespace lethe {
 namespace {
+
+// Where plans of attention are kept between processes; empty where the user has no folder of his own.
+std::string attention_plan_folder() {
+  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  if (cache && *cache == '/') return fmt::format("{}/lethe/attention", cache);
+  return home && *home == '/' ? fmt::format("{}/.cache/lethe/attention", home) : "";
+}
 
 class CudaBackend final : public Backend {
  public:
@@ -15,6 +24,7 @@ class CudaBackend final : public Backend {
     check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreate");
     stream_ = {made, [](cudaStream_t s) { cudaStreamDestroy(s); }};
     matmuls_ = std::make_unique<kernels::cuda::MatmulLibrary>();
+    attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(attention_plan_folder());
   }
 
   std::shared_ptr<void> allocate(int64_t bytes) override {
@@ -34,7 +44,8 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    return std::make_unique<CudaExecutable>(tape, plan, arena, stream_.get(), *matmuls_, options_);
+    return std::make_unique<CudaExecutable>(tape, plan, arena, stream_.get(), *matmuls_, *attention_,
+                                            options_);
   }
 
   void upload(void* device, const void* host, int64_t bytes) override {
@@ -58,6 +69,7 @@ class CudaBackend final : public Backend {
   CudaOptions options_;
   std::shared_ptr<CUstream_st> stream_;
   std::unique_ptr<kernels::cuda::MatmulLibrary> matmuls_;
+  std::unique_ptr<kernels::cuda::AttentionLibrary> attention_;
 };
 
 }  // namespace

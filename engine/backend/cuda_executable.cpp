@@ -5,8 +5,9 @@
 namespace lethe {
 
 CudaExecutable::CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, cudaStream_t stream,
-                               kernels::cuda::MatmulLibrary& matmuls, const CudaOptions& options)
-    : stream_(stream), matmuls_(matmuls), options_(options) {
+                               kernels::cuda::MatmulLibrary& matmuls,
+                               kernels::cuda::AttentionLibrary& attention, const CudaOptions& options)
+    : stream_(stream), matmuls_(matmuls), attention_(attention), options_(options) {
   const auto place = [&](const Placement& p) { return static_cast<std::byte*>(arena) + p.offset; };
   const auto buffer = [&](Var v) {
     const TensorInfo& t = tape.info(v);
@@ -39,7 +40,11 @@ CudaExecutable::~CudaExecutable() {
 }
 
 CudaLaunch CudaExecutable::launch_of(const Step& step) const {
-  return {{step.in, step.out, step.access, step.workspace}, step.workspace_bytes, stream_, &matmuls_};
+  return {{step.in, step.out, step.access, step.workspace},
+          step.workspace_bytes,
+          stream_,
+          &matmuls_,
+          &attention_};
 }
 
 void CudaExecutable::run() {

@@ -8,15 +8,17 @@
 
 #include "engine/backend/backend.h"
 #include "engine/backend/cuda_check.h"
+#include "kernels/attention_library.h"
 #include "kernels/matmul.h"
 
 namespace lethe {
 
 class CudaExecutable final : public Executable {
  public:
-  // Prepares every node (algorithms are picked here). stream and matmuls must outlive the executable.
+  // Prepares every node (algorithms are picked here). stream and libraries must outlive the executable.
   CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, cudaStream_t stream,
-                 kernels::cuda::MatmulLibrary& matmuls, const CudaOptions& options);
+                 kernels::cuda::MatmulLibrary& matmuls, kernels::cuda::AttentionLibrary& attention,
+                 const CudaOptions& options);
   ~CudaExecutable() override;
   CudaExecutable(const CudaExecutable&) = delete;
   CudaExecutable& operator=(const CudaExecutable&) = delete;
@@ -44,6 +46,7 @@ class CudaExecutable final : public Executable {
   std::vector<Step> steps_;
   cudaStream_t stream_;
   kernels::cuda::MatmulLibrary& matmuls_;
+  kernels::cuda::AttentionLibrary& attention_;
   CudaOptions options_;
   int runs_ = 0;
   cudaGraphExec_t graph_ = nullptr;

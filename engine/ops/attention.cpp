@@ -1,11 +1,15 @@
 // o = softmax(q k^T / sqrt(D)) v over the visible keys. The backward pass computes the probabilities again
-// from the row's log-sum-exp, the one thing kept beside the output.
+// from the row's log-sum-exp, the one thing kept beside the output. On a GPU bf16 goes to cuDNN where it can
+// (kernels/attention_library.h), all else to our own kernels.
 #include "engine/ops/attention.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "engine/backward.h"
+#include "engine/log.h"
+#include "kernels/attention_library.h"
 
 namespace lethe::ops {
 namespace {
@@ -22,11 +26,82 @@ double visible_pairs(const AttentionShape& s) {
   return per_head * static_cast<double>(s.batch * s.heads);
 }
 
+using kernels::cuda::AttentionProblem;
+
+// What a node and its gradient agree on before either runs: the log-sum-exp of packed rows lies differently
+// in the library's hands and in ours. A tape runs on one backend, so that one note serves.
+struct Agreement {
+  bool own_kernels = false;
+};
+
+#if LETHE_WITHOUT_CUDNN
+constexpr bool kHasLibrary = false;
+#else
+constexpr bool kHasLibrary = true;
+#endif
+
+// Of a node as planned or as launched. pitch(i): of input i; pitch_out(i): of output i.
+template <class In, class Out>
+AttentionProblem forward_problem(const AttentionShape& shape, const In& pitch, const Out& pitch_out) {
+  return {.shape = shape,
+          .scale = scale_of(shape),
+          .q_pitch = pitch(0),
+          .k_pitch = pitch(1),
+          .v_pitch = pitch(2),
+          .out_pitch = pitch_out(0)};
+}
+template <class In, class Out>
+AttentionProblem backward_problem(const AttentionShape& shape, const In& pitch, const Out& pitch_out) {
+  return {.shape = shape,
+          .scale = scale_of(shape),
+          .backward = true,
+          .q_pitch = pitch(1),
+          .k_pitch = pitch(2),
+          .v_pitch = pitch(3),
+          .out_pitch = pitch(5),
+          .dout_pitch = pitch(0),
+          .dq_pitch = pitch_out(0),
+          .dk_pitch = pitch_out(1),
+          .dv_pitch = pitch_out(2)};
+}
+
+// The library's share of a node's workspace; 0 where it will not be asked.
+int64_t library_bytes(const AttentionProblem& problem) {
+  if (!kHasLibrary || !kernels::cuda::attention_library_refusal(problem).empty()) return 0;
+  return kernels::cuda::attention_library_bytes(problem);
+}
+
+#if LETHE_WITH_CUDA
+bool aligned(std::span<const Buffer> buffers) {
+  return std::ranges::all_of(buffers, [](const Buffer& b) {
+    return b.dtype != DType::bf16 || reinterpret_cast<uintptr_t>(b.data) % 16 == 0;
+  });
+}
+
+// The plan that a launch will run, or null: then our own kernels do. Says why not, once for each reason; rows
+// of which nobody said how many documents they hold were never meant for the library.
+const kernels::cuda::AttentionLibrary::Plan* plan_of(const CudaLaunch& launch,
+                                                     const AttentionProblem& problem) {
+  if (!launch.attention || problem.shape.documents == 0) return nullptr;
+  if (!aligned(launch.in) || !aligned(launch.out)) return nullptr;
+  std::string refusal;
+  const auto* plan = launch.attention->plan(problem, launch.workspace_bytes, &refusal);
+  if (!plan && launch.attention->is_news(refusal)) {
+    log::info("attention runs on Lethe's own kernels, not on cuDNN: " + refusal);
+  }
+  return plan;
+}
+#endif
+
 // Inputs dout, q, k, v, document_start, out, lse; outputs those of dq, dk, dv that are wanted.
 class AttentionBackward final : public Op {
  public:
-  AttentionBackward(const AttentionShape& shape, std::array<bool, 3> wanted)
-      : shape_(shape), wanted_(wanted) {}
+  // whole: all three gradients are wanted and overwritten, which is all that the library does.
+  AttentionBackward(const AttentionShape& shape, std::array<bool, 3> wanted, bool whole,
+                    std::shared_ptr<Agreement> agreement)
+      : shape_(shape), wanted_(wanted), whole_(whole), agreement_(std::move(agreement)) {
+    if (!whole_) agreement_->own_kernels = true;
+  }
   std::string_view name() const override { return "attention_backward"; }
 
   // Always the scores and dp; one product more for each gradient that is wanted.
@@ -44,6 +119,11 @@ class AttentionBackward final : public Op {
                   ? kernels::cuda::attention_backward_workspace_bytes<T>(shape_)
                   : kernels::cpu::attention_backward_workspace_bytes<T>(shape_, device.threads);
     });
+    if (device.kind == DeviceKind::cuda && whole_ && tape.info(node.inputs[0]).dtype == DType::bf16) {
+      const auto in = [&](size_t i) { return tape.info(node.inputs[i]).pitch; };
+      const auto out = [&](size_t i) { return tape.info(node.outputs[i].var).pitch; };
+      bytes = std::max(bytes, library_bytes(backward_problem(shape_, in, out)));
+    }
     return bytes;
   }
 
@@ -59,7 +139,28 @@ class AttentionBackward final : public Op {
   }
 
 #if LETHE_WITH_CUDA
+  void prepare(const CudaLaunch& launch) const override {
+    if (!plan(launch)) agreement_->own_kernels = true;
+  }
   void run(const CudaLaunch& launch) const override {
+    if (const auto* chosen = plan(launch); chosen && !(shape_.packed() && agreement_->own_kernels)) {
+      const auto in = [&](size_t i) { return launch.in[i].as<const bf16>().data; };
+      const auto out = [&](size_t i) { return launch.out[i].as<bf16>().data; };
+      // Of a backward problem out and lse are only read.
+      return launch.attention->run(*chosen,
+                                   {.q = in(1),
+                                    .k = in(2),
+                                    .v = in(3),
+                                    .dout = in(0),
+                                    .document_start = launch.in[4].as<const int32_t>().data,
+                                    .out = launch.in[5].as<bf16>().data,
+                                    .lse = launch.in[6].as<float>().data,
+                                    .dq = out(0),
+                                    .dk = out(1),
+                                    .dv = out(2),
+                                    .workspace = launch.workspace},
+                                   launch.stream);
+    }
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
       const auto gradients = gradients_of<T>(launch);
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
@@ -72,6 +173,15 @@ class AttentionBackward final : public Op {
 #endif
 
  private:
+#if LETHE_WITH_CUDA
+  const kernels::cuda::AttentionLibrary::Plan* plan(const CudaLaunch& launch) const {
+    if (!whole_ || launch.in[0].dtype != DType::bf16) return nullptr;
+    const auto in = [&](size_t i) { return launch.in[i].pitch; };
+    const auto out = [&](size_t i) { return launch.out[i].pitch; };
+    return plan_of(launch, backward_problem(shape_, in, out));
+  }
+#endif
+
   // Those of dq, dk and dv that are wanted; the others have no data.
   template <class T>
   std::array<kernels::cpu::AttentionGradient<T>, 3> gradients_of(const Launch& launch) const {
@@ -87,6 +197,8 @@ class AttentionBackward final : public Op {
 
   AttentionShape shape_;
   std::array<bool, 3> wanted_;
+  bool whole_;
+  std::shared_ptr<Agreement> agreement_;
 };
 
 // Inputs q, k, v, document_start; outputs out, lse.
@@ -103,7 +215,11 @@ class Attention final : public Op {
     for (size_t i = 0; i < 3; ++i) {
       if (wanted[i]) outputs.push_back(builder.target(i));
     }
-    builder.tape().append(std::make_shared<AttentionBackward>(shape_, wanted), inputs, outputs);
+    const bool whole = outputs.size() == 3 && std::ranges::all_of(outputs, [](const Output& o) {
+                         return o.access == Access::overwrite;
+                       });
+    builder.tape().append(std::make_shared<AttentionBackward>(shape_, wanted, whole, agreement_), inputs,
+                          outputs);
   }
 
   Cost cost(const Node& node, const Tape& tape) const override {
@@ -114,7 +230,12 @@ class Attention final : public Op {
 
   int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     int64_t bytes = 0;
-    if (device.kind == DeviceKind::cuda) return bytes;
+    if (device.kind == DeviceKind::cuda) {
+      if (tape.info(node.inputs[0]).dtype != DType::bf16) return 0;
+      const auto in = [&](size_t i) { return tape.info(node.inputs[i]).pitch; };
+      const auto out = [&](size_t i) { return tape.info(node.outputs[i].var).pitch; };
+      return library_bytes(forward_problem(shape_, in, out));
+    }
     dispatch_float(tape.info(node.inputs[0]).dtype, name(), [&]<class T>() {
       bytes = kernels::cpu::attention_workspace_bytes<T>(shape_, device.threads);
     });
@@ -131,13 +252,27 @@ class Attention final : public Op {
   }
 
 #if LETHE_WITH_CUDA
-  void prepare(const CudaLaunch&) const override {
-    if (shape_.head_dim <= kernels::cuda::kMostHeadDim) return;
-    throw DeviceError(std::string(name()), "heads of " + std::to_string(shape_.head_dim) +
-                                               " are wider than the CUDA kernel's " +
-                                               std::to_string(kernels::cuda::kMostHeadDim));
+  void prepare(const CudaLaunch& launch) const override {
+    if (shape_.head_dim > kernels::cuda::kMostHeadDim) {
+      throw DeviceError(std::string(name()), "heads of " + std::to_string(shape_.head_dim) +
+                                                 " are wider than the CUDA kernel's " +
+                                                 std::to_string(kernels::cuda::kMostHeadDim));
+    }
+    if (!plan(launch)) agreement_->own_kernels = true;
   }
   void run(const CudaLaunch& launch) const override {
+    if (const auto* chosen = plan(launch); chosen && !(shape_.packed() && agreement_->own_kernels)) {
+      const auto in = [&](size_t i) { return launch.in[i].as<const bf16>().data; };
+      return launch.attention->run(*chosen,
+                                   {.q = in(0),
+                                    .k = in(1),
+                                    .v = in(2),
+                                    .document_start = launch.in[3].as<const int32_t>().data,
+                                    .out = launch.out[0].as<bf16>().data,
+                                    .lse = launch.out[1].as<float>().data,
+                                    .workspace = launch.workspace},
+                                   launch.stream);
+    }
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
       kernels::cuda::attention<T>(shape_, scale_of(shape_), in(0), in(1), in(2),
@@ -148,7 +283,17 @@ class Attention final : public Op {
 #endif
 
  private:
+#if LETHE_WITH_CUDA
+  const kernels::cuda::AttentionLibrary::Plan* plan(const CudaLaunch& launch) const {
+    if (launch.in[0].dtype != DType::bf16) return nullptr;
+    const auto in = [&](size_t i) { return launch.in[i].pitch; };
+    const auto out = [&](size_t i) { return launch.out[i].pitch; };
+    return plan_of(launch, forward_problem(shape_, in, out));
+  }
+#endif
+
   AttentionShape shape_;
+  std::shared_ptr<Agreement> agreement_ = std::make_shared<Agreement>();
 };
 
 void check(const Tape& tape, const std::string& name, Var q, Var k, Var v, Var document_start,
@@ -159,6 +304,10 @@ void check(const Tape& tape, const std::string& name, Var q, Var k, Var v, Var d
     throw ShapeError(path, std::to_string(s.heads) + " heads of " + std::to_string(s.head_dim) + " over " +
                                std::to_string(s.kv_heads) + " key and value heads with window " +
                                std::to_string(s.window) + " are no attention");
+  }
+  if (s.documents != 0 && s.documents < s.batch) {
+    throw ShapeError(
+        path, std::to_string(s.documents) + " documents cannot fill " + std::to_string(s.batch) + " rows");
   }
   const auto fit = [&](Var var, const char* what, int64_t heads) {
     const TensorInfo& t = tape.info(var);

@@ -201,7 +201,7 @@ TEST(EvaluationLoader, VisitsEveryRowInOrderAndFillsTheLastBatch) {
   EXPECT_EQ(last.padding, 3);
   EXPECT_EQ(last.ids, (std::vector<int32_t>{4, 4, 4, 0, 0, 0}));
   EXPECT_EQ(last.labels, (std::vector<int32_t>{4, 4, -100, -100, -100, -100}));
-  EXPECT_EQ(last.document_start, (std::vector<int32_t>{0, 0, 0, 0, 1, 2}));
+  EXPECT_EQ(last.document_start, (std::vector<int32_t>{0, 0, 0, 0, 0, 0}));
 }
 
 TEST(Unigram, EntropyIsThatOfTheFrequencies) {

@@ -34,10 +34,16 @@ void expect_counts_hold(const Rows& rows) {
     found.tokens += row.tokens;
     found.padding += rows.tokens_per_row() - row.tokens;
     for (const int32_t label : row.labels) found.supervised += label != none;
+    int64_t documents = 0;
+    for (size_t t = 0; t < row.document_start.size(); ++t) {
+      documents += row.document_start[t] == static_cast<int32_t>(t);
+    }
+    found.most_documents = std::max(found.most_documents, documents);
   }
   EXPECT_EQ(found.tokens, rows.counts().tokens);
   EXPECT_EQ(found.padding, rows.counts().padding);
   EXPECT_EQ(found.supervised, rows.counts().supervised);
+  EXPECT_EQ(found.most_documents, rows.counts().most_documents);
 }
 
 TEST(StreamRows, CutTheStreamAndKeepDocumentsApart) {
@@ -69,7 +75,8 @@ TEST(StreamRows, AreOneTextWithoutTheDocumentMask) {
   EXPECT_EQ(second.ids, (Ints{5, 6, 0, 0}));
   EXPECT_EQ(second.labels, (Ints{6, none, none, none}));
   EXPECT_EQ(second.positions, (Ints{0, 1, 0, 0}));
-  EXPECT_EQ(second.document_start, (Ints{0, 0, 2, 3}));  // padding sees itself alone
+  EXPECT_EQ(second.document_start, (Ints{0, 0, 0, 0}));  // padding is no document of its own
+  EXPECT_EQ(rows->counts().most_documents, 1);
   EXPECT_EQ(second.tokens, 2);
   expect_counts_hold(*rows);
 }
@@ -120,7 +127,8 @@ TEST(PackedRows, CutWhatIsTooLongAndPadWhatIsLeft) {
   const Row second = row_of(*padded, 1);
   EXPECT_EQ(second.ids, (Ints{4, 5, 0, 0}));
   EXPECT_EQ(second.labels, (Ints{5, none, none, none}));
-  EXPECT_EQ(second.document_start, (Ints{0, 0, 2, 3}));
+  EXPECT_EQ(second.document_start, (Ints{0, 0, 0, 0}));
+  EXPECT_EQ(padded->counts().most_documents, 1);
   EXPECT_DOUBLE_EQ(padded->counts().efficiency(), 5.0 / 8.0);
 }
 
@@ -131,7 +139,8 @@ TEST(PackedRows, PredictTheNextDocumentOnlyWithoutTheMask) {
   const Row row = row_of(*rows, 0);
   EXPECT_EQ(row.labels, (Ints{2, 3, none, none}));
   EXPECT_EQ(row.positions, (Ints{0, 1, 2, 0}));
-  EXPECT_EQ(row.document_start, (Ints{0, 0, 0, 3}));
+  EXPECT_EQ(row.document_start, (Ints{0, 0, 0, 0}));
+  EXPECT_EQ(rows->counts().most_documents, 1);
   expect_counts_hold(*rows);
 }
 

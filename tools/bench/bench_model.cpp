@@ -89,6 +89,7 @@ ProgramSpec bench_spec(BenchRequest& request) {
   spec.precision = Precision::f32();
   spec.rows = request.batch;
   spec.tokens = request.seq;
+  spec.documents = request.batch;
   spec.optimizer = OptimizerOptions{.learning_rate = 1e-5};
   return spec;
 }

@@ -96,6 +96,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .max_gradient_norm = s.get<double>("train.max_gradient_norm"),
       .gradients = s.get<std::string>("train.gradients"),
       .recompute = s.get<std::string>("train.recompute"),
+      .deterministic = s.get<bool>("train.deterministic"),
       .eval_every = s.get<int64_t>("train.eval_every"),
       .eval_batches = s.get<int64_t>("train.eval_batches"),
       .save_every = s.get<int64_t>("train.save_every"),

@@ -86,6 +86,10 @@ std::vector<Option> train_options_list() {
        "What the backward pass computes again instead of keeping: nothing, the normalisations, also the "
        "MLP's "
        "inner activations, or whole blocks."},
+      {"train.deterministic", Type::boolean, "false", AnyValue{},
+       "Whether a run on a GPU gives the same bits each time, at some cost of speed and memory; on the CPU "
+       "it "
+       "always does."},
       {"train.eval_every", Type::integer, "100", at_least(0),
        "Measure the held-out texts each time so many steps are done; 0: never.", "steps"},
       {"train.eval_batches", Type::integer, "16", at_least(1),

@@ -24,13 +24,14 @@ std::vector<double> read_losses(const Session& session, size_t program, Var loss
 }  // namespace
 
 Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch,
-                           const Domain& domain, int64_t max_batches) {
+                           const Domain& domain, int64_t max_batches, int64_t documents) {
   const EvaluationLoader loader(domain.rows, rows_per_batch);
   Evaluation result{.domain = domain.name};
   int64_t correct = 0;
   std::vector<double> row_loss, row_targets;
   for (int64_t b = 0; b < std::min(max_batches, loader.batches()); ++b) {
     const Batch batch = loader.batch(b);
+    require_documents(batch.document_start, batch.tokens_per_row, documents);
     set_batch(session,
               {batch.ids, batch.labels, batch.positions, batch.document_start, 0, batch.valid_targets});
     session.run(program);

@@ -16,8 +16,9 @@ struct Evaluation {
 };
 
 // Runs `evaluate` over the first max_batches batches of the domain's rows (fewer if there are fewer), each of
-// the program's own number of rows. `losses`: the program's per-token losses.
+// the program's own number of rows. `losses`: the program's per-token losses; `documents`: the most that a
+// batch may hold, 0 for any number (require_documents).
 Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch,
-                           const Domain& domain, int64_t max_batches);
+                           const Domain& domain, int64_t max_batches, int64_t documents = 0);
 
 }  // namespace lethe

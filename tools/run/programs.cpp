@@ -9,11 +9,18 @@
 namespace lethe {
 namespace {
 
+BatchInputs inputs_of(const ProgramSpec& spec, Tape& tape, bool training) {
+  BatchInputs batch = batch_inputs(tape, spec.rows, spec.tokens, training);
+  batch.documents = spec.documents;
+  batch.deterministic = spec.deterministic;
+  return batch;
+}
+
 // Forward and backward over one micro-batch.
 std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, const Transformer& model,
                                          kernels::Write write, const std::string& name) {
   auto tape = std::make_unique<Tape>(state, name);
-  const BatchInputs batch = batch_inputs(*tape, spec.rows, spec.tokens, true);
+  const BatchInputs batch = inputs_of(spec, *tape, true);
   const Var logits = model.logits(*tape, batch);
   const Var losses = ops::cross_entropy_training(*tape, logits, batch.labels, batch.loss_gradient, "loss");
   const Var total = tape->persistent(step::loss_sum);
@@ -62,7 +69,7 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
 
   made.evaluate = made.tapes.size();
   auto tape = std::make_unique<Tape>(state, "evaluate");
-  const BatchInputs batch = batch_inputs(*tape, spec.rows, spec.tokens, false);
+  const BatchInputs batch = inputs_of(spec, *tape, false);
   made.logits = made.model->logits(*tape, batch);
   made.losses = ops::cross_entropy(*tape, made.logits, batch.labels, "loss").losses;
   ops::accuracy(*tape, made.logits, batch.labels, {tape->persistent(step::correct)});

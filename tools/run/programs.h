@@ -17,10 +17,15 @@ struct ProgramSpec {
   std::optional<LoraConfig> lora;  // absent: full fine-tuning
   Precision precision;
   Recompute recompute = Recompute::none;
-  int64_t rows = 1;                           // sequences per micro-batch
-  int64_t tokens = 1;                         // per sequence
-  bool accumulate = false;                    // a step has more than one micro-batch
-  bool gradients = false;                     // forward and backward, even without an optimizer
+  int64_t rows = 1;    // sequences per micro-batch
+  int64_t tokens = 1;  // per sequence
+  // The most documents that the rows of a micro-batch hold together, from `rows` (each row is one document)
+  // to rows * tokens; 0: not known, which rules out attention by a library. Batches with more are refused
+  // (require_documents).
+  int64_t documents = 0;
+  bool deterministic = false;  // the same bits from run to run on a GPU too, at some cost of speed
+  bool accumulate = false;     // a step has more than one micro-batch
+  bool gradients = false;      // forward and backward, even without an optimizer
   std::optional<OptimizerOptions> optimizer;  // absent: no update
 };
 

@@ -92,6 +92,25 @@ void require_targets(const RunData& data, const TrainOptions& options, int64_t s
   for (int64_t s = 0; s < steps; ++s) loader.at(static_cast<uint64_t>(s * rows), rows);
 }
 
+int64_t documents_of(const RunData& data, int64_t rows) {
+  constexpr int64_t kMultiple = 16;
+  int64_t most = 1;
+  for (const TrainingSource& s : data.sources) most = std::max(most, s.rows->counts().most_documents);
+  for (const Domain& d : data.domains) most = std::max(most, d.rows->counts().most_documents);
+  return most == 1 ? rows : (rows * most + kMultiple - 1) / kMultiple * kMultiple;
+}
+
+void require_documents(std::span<const int32_t> document_start, int64_t tokens_per_row, int64_t most) {
+  if (most == 0) return;
+  int64_t found = 0;
+  for (size_t i = 0; i < document_start.size(); ++i) {
+    found += document_start[i] == static_cast<int64_t>(i) % tokens_per_row;
+  }
+  if (found <= most) return;
+  throw DataError(
+      fmt::format("a micro-batch of {} documents, where the program was made for {} at most", found, most));
+}
+
 std::string data_fingerprint(const RunData& data, const TrainOptions::Data& options) {
   std::string text = fmt::format("{} {} {} {}", options.sequence_length, options.packing,
                                  options.document_mask, options.shuffle_seed);

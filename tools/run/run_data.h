@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,14 @@ RunData prepare_data(const TrainOptions& options);
 
 // Throws DataError if a step of the run's would have no target token.
 void require_targets(const RunData& data, const TrainOptions& options, int64_t steps);
+
+// The most documents that `rows` rows of what is trained on or measured hold together: rows if each row is
+// one document, else a multiple of 16 so that like runs share their plans.
+int64_t documents_of(const RunData& data, int64_t rows);
+
+// Throws DataError if rows of `tokens_per_row` tokens with these document starts hold more documents than
+// `most`, as documents_of found them; 0: any number.
+void require_documents(std::span<const int32_t> document_start, int64_t tokens_per_row, int64_t most);
 
 // Of all that decides which row the loader deals at a position: a checkpoint's position means nothing
 // elsewhere.

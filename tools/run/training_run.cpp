@@ -115,6 +115,7 @@ ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& conf
           .recompute = recompute_from(options.train.recompute),
           .rows = options.train.micro_batch_size,
           .tokens = options.data.sequence_length,
+          .deterministic = options.train.deterministic,
           .accumulate = options.train.batch_size > options.train.micro_batch_size,
           .optimizer = optimizer_of(options)};
 }
@@ -137,7 +138,8 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
   }
   const RunLength length = run_length_of(options, data);
   require_targets(data, options, length.steps);
-  const ProgramSpec spec = program_spec_of(options, model.config);
+  ProgramSpec spec = program_spec_of(options, model.config);
+  spec.documents = documents_of(data, spec.rows);
   return {.options = options,
           .model = std::move(model),
           .data = std::move(data),
@@ -174,6 +176,9 @@ StepRecord TrainingRun::run_step() {
   auto start = Clock::now();
   const Batch batch = loader_.at(loader_.position(), o.train.batch_size);
   const std::vector<MicroBatch> micro_batches = split(batch, prepared_.micro_batches);
+  for (const MicroBatch& part : micro_batches) {
+    require_documents(part.document_start, batch.tokens_per_row, prepared_.spec.documents);
+  }
   record.step_tokens = batch.rows * batch.tokens_per_row;
   record.step_unpadded = batch.tokens;
   record.data_seconds = seconds_since(start);
@@ -201,7 +206,7 @@ std::vector<Evaluation> TrainingRun::evaluate_all() {
   std::vector<Evaluation> found;
   for (const Domain& d : prepared_.data.domains) {
     found.push_back(evaluate_domain(*session_, programs_.evaluate, programs_.losses, prepared_.spec.rows, d,
-                                    prepared_.options.train.eval_batches));
+                                    prepared_.options.train.eval_batches, prepared_.spec.documents));
   }
   return found;
 }

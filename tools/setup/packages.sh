@@ -50,3 +50,32 @@ install_packages() { # installs what is missing of its arguments
     "apt-get could not install them; its own message is above. Is there a network? By hand, as root:" \
     "    apt-get update && $command"
 }
+
+# cuDNN's own header library for its graphs, which no distribution packs. Headers alone; every platform's wheel has
+# the same ones, so one is pinned by its checksum.
+frontend_wheel=nvidia_cudnn_frontend-1.18.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl
+frontend_sha256=382ea063b92cbfd5b442cb75ff8422932d78276aecf139e46713ed1ad3d07af4
+
+fetch_cudnn_frontend() { # ARGS: folder that gets include/; says so where it cannot, and the build goes on
+  local folder=$1 work
+  [[ ! -f $folder/include/cudnn_frontend.h ]] || return 0
+  local without="building on without cuDNN: attention will run on Lethe's own, slower kernels"
+  if ! python3 -m pip --version >/dev/null 2>&1 && ! (install_packages python3 python3-pip); then
+    say "pip is needed to fetch cudnn-frontend and is not there; $without"
+    return 0
+  fi
+  mkdir -p "${folder%/*}"
+  work=$(mktemp -d "${folder%/*}/fetch.XXXXXX")
+  say "fetching cudnn-frontend's headers ($frontend_wheel)"
+  if ! python3 -m pip --disable-pip-version-check --quiet download --no-deps --no-cache-dir --dest "$work" \
+    --only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64 \
+    nvidia-cudnn-frontend==1.18.0 >&2; then
+    say "pip could not fetch it; its own message is above. $without"
+  elif ! (cd "$work" && sha256sum --check --status <<<"$frontend_sha256  $frontend_wheel"); then
+    say "what pip fetched is not $frontend_wheel with SHA-256 $frontend_sha256; $without"
+  elif ! (cd "$work" && python3 -m zipfile -e "$frontend_wheel" wheel && mkdir -p "$folder" &&
+    rm -rf "$folder/include" && mv wheel/include "$folder/include"); then
+    say "$frontend_wheel could not be unpacked into $folder; $without"
+  fi
+  rm -rf "$work"
+}

@@ -46,6 +46,7 @@ struct TrainOptions {
     double max_gradient_norm = 0;  // 0: no clipping
     std::string recompute;         // none, norms, mlp, block
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
+    bool tuned_products = true;
   } train;
   struct Optimizer {
     std::string name;  // adamw, decoupled_adamw, lion

@@ -15,5 +15,6 @@ int plan_command(const std::vector<std::string>& arguments);
 int spectrum_command(const std::vector<std::string>& arguments);
 int study_command(const std::vector<std::string>& arguments);
 int train_command(const std::vector<std::string>& arguments);
+int tune_command(const std::vector<std::string>& arguments);
 
 }  // namespace lethe

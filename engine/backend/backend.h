@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/planner.h"
+#include "kernels/matmul_product.h"
 
 namespace lethe {
 
@@ -32,6 +33,13 @@ class Backend {
   virtual Device device() const { return {DeviceKind::cpu, threads()}; }
   // Returns when all work queued so far is done; throws DeviceError if any of it failed.
   virtual void wait() {}
+
+  // Times the algorithms that there are for the compiled programs' matrix products, uses the fastest from
+  // then on and keeps them for later backends in a file (empty: there is no choice to be made, and no row).
+  // Best before the programs' first run: what a graph has captured stays. Throws IoError if nothing can be
+  // kept.
+  virtual std::vector<kernels::MatmulTuning> tune_products(const kernels::MatmulTuneOptions&) { return {}; }
+  virtual std::string tuned_products_file() const { return ""; }
 };
 
 struct CpuOptions {
@@ -44,6 +52,10 @@ std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options = {});
 struct CudaOptions {
   bool graph = true;     // capture a program at its second run and replay it from then on
   bool profile = false;  // time every node, which rules a graph out
+  // Use the algorithms kept for matrix products (engine/backend/matmul_cache.h), in this folder or, where it
+  // is empty, the user's. They are faster and may round otherwise than the library's own choice.
+  bool tuned_products = true;
+  std::string matmul_cache = {};
 };
 
 // Whether this build has the CUDA backend and the machine a GPU that it can use.
@@ -54,6 +66,8 @@ std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options = {});
 struct BackendOptions {
   std::string device = "auto";  // auto: a GPU if there is one; cpu; cuda
   int threads = 0;              // of the CPU; 0: one per core the process may use
+  bool tuned_products = true;   // of a GPU: as in CudaOptions
+  std::string matmul_cache = {};
 };
 
 // Throws ConfigError for a device that this build or this machine has not got.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "engine/backend/cuda_executable.h"
+#include "engine/backend/cuda_matmuls.h"
 
 namespace lethe {
 namespace {
@@ -23,7 +24,7 @@ class CudaBackend final : public Backend {
     cudaStream_t made = nullptr;
     check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreate");
     stream_ = {made, [](cudaStream_t s) { cudaStreamDestroy(s); }};
-    matmuls_ = std::make_unique<kernels::cuda::MatmulLibrary>();
+    matmuls_ = std::make_unique<CudaMatmuls>(options_);
     attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(attention_plan_folder());
   }
 
@@ -44,9 +45,16 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    return std::make_unique<CudaExecutable>(tape, plan, arena, stream_.get(), *matmuls_, *attention_,
-                                            options_);
+    auto made = std::make_unique<CudaExecutable>(tape, plan, arena, stream_.get(), matmuls_->library(),
+                                                 *attention_, options_);
+    matmuls_->report();
+    return made;
   }
+
+  std::vector<kernels::MatmulTuning> tune_products(const kernels::MatmulTuneOptions& options) override {
+    return matmuls_->tune(options, stream_.get());
+  }
+  std::string tuned_products_file() const override { return matmuls_->file(); }
 
   void upload(void* device, const void* host, int64_t bytes) override {
     check_cuda(
@@ -68,7 +76,7 @@ class CudaBackend final : public Backend {
  private:
   CudaOptions options_;
   std::shared_ptr<CUstream_st> stream_;
-  std::unique_ptr<kernels::cuda::MatmulLibrary> matmuls_;
+  std::unique_ptr<CudaMatmuls> matmuls_;
   std::unique_ptr<kernels::cuda::AttentionLibrary> attention_;
 };
 

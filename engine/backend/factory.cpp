@@ -23,7 +23,10 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
     throw ConfigError("device", LETHE_WITH_CUDA ? "cuda: this machine has no GPU that CUDA can use"
                                                 : "cuda: this build has no CUDA backend (LETHE_CUDA=ON)");
   }
-  if (options.device != "cpu" && cuda_is_available()) return make_cuda_backend();
+  if (options.device != "cpu" && cuda_is_available()) {
+    return make_cuda_backend(
+        {.tuned_products = options.tuned_products, .matmul_cache = options.matmul_cache});
+  }
   return make_cpu_backend({.threads = options.threads});
 }
 

@@ -83,7 +83,9 @@ class Matmul final : public Op {
   void prepare(const CudaLaunch& launch) const override {
     const Buffer &a = launch.in[0], &b = launch.in[1], &c = launch.out[0];
     dispatch(a.dtype, b.dtype, c.dtype, [&]<class A, class B, class C>() {
-      launch.matmuls->plan(form_, a.as<const A>(), b.as<const B>(), c.as<C>(), launch.workspace_bytes);
+      kernels::cuda::prepare_matmul<A, B, C>(*launch.matmuls, form_, a.as<const A>(), b.as<const B>(),
+                                             c.as<C>(), launch.write(0), launch.workspace,
+                                             launch.workspace_bytes);
     });
   }
   void run(const CudaLaunch& launch) const override {

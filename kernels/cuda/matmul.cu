@@ -1,18 +1,10 @@
 // Products by cuBLASLt where it has the combination of types, else by a plain tiled kernel of our own. A
 // float operand beside a bf16 one is split into two bf16 parts, x = high + low to 16 bits, and multiplied
-// part by part: no wide copy of the large operand is made. cuBLASLt is column-major: it is asked for C^T =
-// op(B)^T op(A)^T, which is the row-major C in memory. Float is multiplied in float, never TF32; bf16 is
-// summed in float; sums split over k are joined in the compute type, in a fixed order.
-#include <cublasLt.h>
-
+// part by part: no wide copy of the large operand is made.
 #include <array>
-#include <map>
-#include <stdexcept>
-#include <string>
 #include <type_traits>
 
 #include "kernels/cuda/elements.cuh"
-#include "kernels/fill.h"
 #include "kernels/matmul.h"
 
 namespace lethe::kernels::cuda {
@@ -66,220 +58,137 @@ struct Split {
   }
 };
 
-// The two parts of x at the workspace's start, which then begins behind them.
+// The two parts of x.
 struct TwoParts {
-  Rows<const bf16> high, low;
+  Rows<bf16> high, low;
 };
-TwoParts split(Rows<const float> x, void*& workspace, int64_t& workspace_bytes, Stream stream) {
+Rows<const bf16> readable(Rows<bf16> x) {
+  return {x.data, x.rows, x.width, x.pitch};
+}
+
+// Lays them at the workspace's start, which then begins behind them.
+TwoParts place_parts(Rows<const float> x, void*& workspace, int64_t& workspace_bytes) {
   const int64_t bytes = matmul_split_bytes(x.rows, x.width), pitch = (x.width + 7) / 8 * 8;
   auto* const start = static_cast<unsigned char*>(workspace);
-  const Rows<bf16> high{reinterpret_cast<bf16*>(start), x.rows, x.width, pitch};
-  const Rows<bf16> low{reinterpret_cast<bf16*>(start + bytes / 2), x.rows, x.width, pitch};
+  workspace = start + bytes;
+  workspace_bytes -= bytes;
+  return {{reinterpret_cast<bf16*>(start), x.rows, x.width, pitch},
+          {reinterpret_cast<bf16*>(start + bytes / 2), x.rows, x.width, pitch}};
+}
+
+void split(Rows<const float> x, const TwoParts& parts, Stream stream) {
   for_elements(
       stream,
       [](auto in, auto upper, auto rest) {
         return Split{in, upper, rest};
       },
-      x, high, low);
-  workspace = start + bytes;
-  workspace_bytes -= bytes;
-  return {{high.data, x.rows, x.width, pitch}, {low.data, x.rows, x.width, pitch}};
+      x, parts.high, parts.low);
 }
 
-template <class T>
-constexpr cudaDataType_t cuda_type = std::is_same_v<T, double>  ? CUDA_R_64F
-                                     : std::is_same_v<T, float> ? CUDA_R_32F
-                                                                : CUDA_R_16BF;
-
-void check(cublasStatus_t status, const char* what) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw std::runtime_error(std::string("cuBLASLt: ") + what + ": " + cublasLtGetStatusString(status));
-}
-
-// All that the choice of an algorithm depends on.
-struct Key {
-  MatmulForm form;
-  std::array<int, 3> types;
-  std::array<int64_t, 6> sizes;       // m, n, k and the three pitches
-  std::array<uint32_t, 3> alignment;  // of the addresses, in bytes
-  int64_t workspace;
-  auto operator<=>(const Key&) const = default;
+// The two products that a mixed one is the sum of. The small part comes first: where the output is bf16, what
+// it is rounded to then matters least.
+struct Operands {
+  Rows<const bf16> a, b;
 };
-
-uint32_t alignment_of(const void* address) {
-  const auto bits = reinterpret_cast<uintptr_t>(address);
-  uint32_t alignment = 256;
-  while (bits % alignment != 0) alignment /= 2;
-  return alignment;
+std::array<Operands, 2> products_of(const TwoParts& a, Rows<const bf16> b) {
+  return {{{readable(a.low), b}, {readable(a.high), b}}};
 }
-
-}  // namespace
-
-// The descriptors of one product and the algorithm picked for it; has_algorithm is false where the library
-// offers none.
-struct MatmulLibrary::Plan {
-  cublasLtMatmulDesc_t product = nullptr;
-  cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
-  cublasLtMatmulAlgo_t algorithm{};
-  bool has_algorithm = false;
-
-  Plan() = default;
-  Plan(const Plan&) = delete;
-  Plan& operator=(const Plan&) = delete;
-  ~Plan() {
-    if (first) cublasLtMatrixLayoutDestroy(first);
-    if (second) cublasLtMatrixLayoutDestroy(second);
-    if (result) cublasLtMatrixLayoutDestroy(result);
-    if (product) cublasLtMatmulDescDestroy(product);
-  }
-};
-
-struct MatmulLibrary::Parts {
-  cublasLtHandle_t handle = nullptr;
-  std::map<Key, Plan> plans;
-};
-
-namespace {
-
-void describe(MatmulLibrary::Plan& plan, const Key& key) {
-  const bool wide = key.types[2] == CUDA_R_64F;
-  check(cublasLtMatmulDescCreate(&plan.product, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
-                                 wide ? CUDA_R_64F : CUDA_R_32F),
-        "descriptor");
-  const cublasOperation_t turned = CUBLAS_OP_T;
-  const auto turn = [&](cublasLtMatmulDescAttributes_t which) {
-    check(cublasLtMatmulDescSetAttribute(plan.product, which, &turned, sizeof turned), "transpose");
-  };
-  if (key.form == MatmulForm::nt) turn(CUBLASLT_MATMUL_DESC_TRANSA);
-  if (key.form == MatmulForm::tn) turn(CUBLASLT_MATMUL_DESC_TRANSB);
-  const auto [m, n, k, a_pitch, b_pitch, c_pitch] = key.sizes;
-  const auto layout = [](cublasLtMatrixLayout_t& made, int type, int64_t rows, int64_t width, int64_t pitch) {
-    check(cublasLtMatrixLayoutCreate(&made, static_cast<cudaDataType_t>(type), static_cast<uint64_t>(width),
-                                     static_cast<uint64_t>(rows), pitch),
-          "layout");
-  };
-  const bool nt = key.form == MatmulForm::nt, tn = key.form == MatmulForm::tn;
-  layout(plan.first, key.types[1], nt ? n : k, nt ? k : n, b_pitch);
-  layout(plan.second, key.types[0], tn ? k : m, tn ? m : k, a_pitch);
-  layout(plan.result, key.types[2], m, n, c_pitch);
+std::array<Operands, 2> products_of(Rows<const bf16> a, const TwoParts& b) {
+  return {{{a, readable(b.low)}, {a, readable(b.high)}}};
 }
-
-void choose_algorithm(cublasLtHandle_t handle, MatmulLibrary::Plan& plan, const Key& key) {
-  cublasLtMatmulPreference_t preference = nullptr;
-  check(cublasLtMatmulPreferenceCreate(&preference), "preference");
-  const auto set = [&](cublasLtMatmulPreferenceAttributes_t which, auto value) {
-    check(cublasLtMatmulPreferenceSetAttribute(preference, which, &value, sizeof value), "preference");
-  };
-  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(key.workspace));
-  // The parts of a split sum are never rounded to bf16; in float and double the output's type is as good.
-  uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-  if (key.types[2] != CUDA_R_16BF) schemes |= CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
-  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.alignment[1]);
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.alignment[0]);
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.alignment[2]);
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.alignment[2]);
-  std::array<cublasLtMatmulHeuristicResult_t, 16> found{};
-  int count = 0;
-  const cublasStatus_t status =
-      cublasLtMatmulAlgoGetHeuristic(handle, plan.product, plan.first, plan.second, plan.result, plan.result,
-                                     preference, static_cast<int>(found.size()), found.data(), &count);
-  cublasLtMatmulPreferenceDestroy(preference);
-  if (status != CUBLAS_STATUS_SUCCESS) count = 0;
-  // The first is the library's best guess. Where it would leave most of the GPU idle, as for a weight
-  // gradient with few outputs and a long sum, the one that fills most of it is better.
-  constexpr float kMostlyIdle = 0.5f;
-  float best_share = 0;
-  for (int i = 0; i < count; ++i) {
-    const auto& candidate = found[static_cast<size_t>(i)];
-    const float share = std::min(candidate.wavesCount, 1.0f);
-    if (candidate.state != CUBLAS_STATUS_SUCCESS || (plan.has_algorithm && share <= best_share)) continue;
-    plan.has_algorithm = true;
-    plan.algorithm = candidate.algo;
-    best_share = share;
-    if (share >= kMostlyIdle) break;
-  }
-}
-
-template <class A, class B, class C>
-Key key_of(MatmulForm form, Rows<const A> a, Rows<const B> b, Rows<C> c, int64_t workspace) {
-  const int64_t k = form == MatmulForm::tn ? a.rows : a.width;
-  return {form,
-          {cuda_type<A>, cuda_type<B>, cuda_type<C>},
-          {c.rows, c.width, k, a.pitch, b.pitch, c.pitch},
-          {alignment_of(a.data), alignment_of(b.data), alignment_of(c.data)},
-          workspace};
+constexpr Write write_of(size_t product, Write write) {
+  return product == 0 ? write : Write::accumulate;
 }
 
 // The combinations that cuBLASLt multiplies: both operands of one type, the result of it or, for bf16, float.
 template <class A, class B, class C>
 constexpr bool in_library = std::is_same_v<A, B> && (std::is_same_v<A, C> || std::is_same_v<C, float>);
 
-}  // namespace
-
-MatmulLibrary::MatmulLibrary() : parts_(std::make_unique<Parts>()) {
-  check(cublasLtCreate(&parts_->handle), "start");
-}
-
-MatmulLibrary::~MatmulLibrary() {
-  parts_->plans.clear();
-  if (parts_->handle) cublasLtDestroy(parts_->handle);
+int64_t alignment_of(const void* address) {
+  const auto bits = reinterpret_cast<uintptr_t>(address);
+  int64_t alignment = 256;
+  while (bits % static_cast<uintptr_t>(alignment) != 0) alignment /= 2;
+  return alignment;
 }
 
 template <class A, class B, class C>
-const MatmulLibrary::Plan* MatmulLibrary::plan(MatmulForm form, Rows<const A> a, Rows<const B> b, Rows<C> c,
-                                               int64_t workspace) {
-  if constexpr (!in_library<A, B, C>) return nullptr;
-  const Key key = key_of(form, a, b, c, workspace);
-  if (key.sizes[0] == 0 || key.sizes[1] == 0 || key.sizes[2] == 0) return nullptr;
-  const auto [at, is_new] = parts_->plans.try_emplace(key);
-  if (is_new) {
-    describe(at->second, key);
-    choose_algorithm(parts_->handle, at->second, key);
+MatmulProduct product_of(MatmulForm form, Rows<const A> a, Rows<const B> b, Rows<C> c, Write write,
+                         int64_t workspace) {
+  return {.form = form,
+          .types = {matmul_type<A>, matmul_type<B>, matmul_type<C>},
+          .m = c.rows,
+          .n = c.width,
+          .k = form == MatmulForm::tn ? a.rows : a.width,
+          .pitches = {a.pitch, b.pitch, c.pitch},
+          .alignments = {alignment_of(a.data), alignment_of(b.data), alignment_of(c.data)},
+          .write = write,
+          .workspace = workspace};
+}
+
+}  // namespace
+
+template <class A, class B, class C>
+bool prepare_matmul(MatmulLibrary& library, MatmulForm form, Rows<const A> a, Rows<const B> b, Rows<C> c,
+                    Write write, void* workspace, int64_t workspace_bytes) {
+  if constexpr (!std::is_same_v<A, B>) {
+    bool all = true;
+    const auto prepare = [&](const std::array<Operands, 2>& products) {
+      for (size_t i = 0; i < products.size(); ++i) {
+        all &= prepare_matmul(library, form, products[i].a, products[i].b, c, write_of(i, write), workspace,
+                              workspace_bytes);
+      }
+    };
+    if constexpr (std::is_same_v<A, float>) {
+      prepare(products_of(place_parts(a, workspace, workspace_bytes), b));
+    } else {
+      prepare(products_of(a, place_parts(b, workspace, workspace_bytes)));
+    }
+    return all;
+  } else if constexpr (in_library<A, B, C>) {
+    return library.prepare(product_of(form, a, b, c, write, workspace_bytes)) != nullptr;
+  } else {
+    return false;
   }
-  return at->second.has_algorithm ? &at->second : nullptr;
 }
 
 template <class A, class B, class C>
 void matmul(MatmulLibrary& library, MatmulForm form, double alpha, Rows<const A> a, Rows<const B> b,
             Rows<C> c, Write write, void* workspace, int64_t workspace_bytes, Stream stream) {
-  using S = compute_t<C>;
   if (c.rows == 0 || c.width == 0) return;
   const int64_t depth = form == MatmulForm::tn ? a.rows : a.width;
   if constexpr (!std::is_same_v<A, B>) {
     if (depth > 0) {
-      // The small part first: where the output is bf16, what it is rounded to then matters least.
-      Rows<const bf16> a_high, a_low, b_high, b_low;
+      const auto run = [&](const std::array<Operands, 2>& products) {
+        for (size_t i = 0; i < products.size(); ++i) {
+          matmul(library, form, alpha, products[i].a, products[i].b, c, write_of(i, write), workspace,
+                 workspace_bytes, stream);
+        }
+      };
       if constexpr (std::is_same_v<A, float>) {
-        const TwoParts parts = split(a, workspace, workspace_bytes, stream);
-        a_high = parts.high, a_low = parts.low, b_high = b_low = b;
+        const TwoParts parts = place_parts(a, workspace, workspace_bytes);
+        split(a, parts, stream);
+        return run(products_of(parts, b));
       } else {
-        const TwoParts parts = split(b, workspace, workspace_bytes, stream);
-        b_high = parts.high, b_low = parts.low, a_high = a_low = a;
+        const TwoParts parts = place_parts(b, workspace, workspace_bytes);
+        split(b, parts, stream);
+        return run(products_of(a, parts));
       }
-      matmul(library, form, alpha, a_low, b_low, c, write, workspace, workspace_bytes, stream);
-      return matmul(library, form, alpha, a_high, b_high, c, Write::accumulate, workspace, workspace_bytes,
-                    stream);
     }
   }
-  const MatmulLibrary::Plan* plan = library.plan(form, a, b, c, workspace_bytes);
-  const S factor = static_cast<S>(alpha), keep = write == Write::accumulate ? 1 : 0;
-  if (plan) {
-    check(cublasLtMatmul(library.parts().handle, plan->product, &factor, b.data, plan->first, a.data,
-                         plan->second, &keep, c.data, plan->result, c.data, plan->result, &plan->algorithm,
-                         workspace, static_cast<size_t>(workspace_bytes), native(stream)),
-          "product");
-    return;
+  if constexpr (in_library<A, B, C>) {
+    const auto* const plan = library.plan(product_of(form, a, b, c, write, workspace_bytes));
+    if (plan) return library.run(*plan, alpha, a.data, b.data, c.data, workspace, stream);
   }
   const dim3 grid(static_cast<unsigned>((c.width + kTile - 1) / kTile),
                   static_cast<unsigned>(std::min<int64_t>((c.rows + kTile - 1) / kTile, 65535)));
-  plain<A, B, C><<<grid, dim3(kTile, kTile), 0, native(stream)>>>(form, factor, a, b, c, depth, write);
+  plain<A, B, C><<<grid, dim3(kTile, kTile), 0, native(stream)>>>(form, static_cast<compute_t<C>>(alpha), a,
+                                                                  b, c, depth, write);
 }
 
-#define LETHE_MATMUL(A, B, C)                                                                                \
-  template const MatmulLibrary::Plan* MatmulLibrary::plan<A, B, C>(MatmulForm, Rows<const A>, Rows<const B>, \
-                                                                   Rows<C>, int64_t);                        \
-  template void matmul<A, B, C>(MatmulLibrary&, MatmulForm, double, Rows<const A>, Rows<const B>, Rows<C>,   \
+#define LETHE_MATMUL(A, B, C)                                                                              \
+  template bool prepare_matmul<A, B, C>(MatmulLibrary&, MatmulForm, Rows<const A>, Rows<const B>, Rows<C>, \
+                                        Write, void*, int64_t);                                            \
+  template void matmul<A, B, C>(MatmulLibrary&, MatmulForm, double, Rows<const A>, Rows<const B>, Rows<C>, \
                                 Write, void*, int64_t, Stream);
 LETHE_MATMUL(double, double, double)
 LETHE_MATMUL(float, float, float)

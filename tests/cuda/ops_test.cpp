@@ -172,8 +172,9 @@ TEST(CudaMatmul, IsTheLibrarysForEveryForm) {
     const bool tn = form == MatmulForm::tn, nt = form == MatmulForm::nt;
     const kernels::Rows<const T> a{nullptr, tn ? k : m, tn ? m : k, tn ? m : k};
     const kernels::Rows<const T> b{nullptr, nt ? n : k, nt ? k : n, nt ? k : n};
-    return library.plan(form, a, b, kernels::Rows<R>{nullptr, m, n, n},
-                        kernels::cuda::matmul_workspace_bytes<T, T, R>(m, n, k)) != nullptr;
+    return kernels::cuda::prepare_matmul<T, T, R>(library, form, a, b, kernels::Rows<R>{nullptr, m, n, n},
+                                                  kernels::Write::overwrite, nullptr,
+                                                  kernels::cuda::matmul_workspace_bytes<T, T, R>(m, n, k));
   };
   for (const auto form : {kernels::MatmulForm::nt, kernels::MatmulForm::nn, kernels::MatmulForm::tn}) {
     for (const auto& [m, n, k] :

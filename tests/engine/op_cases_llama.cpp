@@ -24,6 +24,13 @@ OpCase linear_case(const std::string& name, int64_t rows, int64_t in, int64_t ou
           }};
 }
 
+// The rows of what lies between are further apart than they are wide.
+std::vector<Var> padded_between(CaseBuilder& b) {
+  const Var x = b.parameter("x", {5, 7});
+  const Var h = ops::linear(b.tape(), x, b.parameter("w", {6, 7}), "h", 9);
+  return {ops::linear(b.tape(), h, b.parameter("v", {3, 6}), "y"), h};
+}
+
 // Two adapters on parts of one merged projection, whose parts are then read through views of their own.
 std::vector<Var> merged_with_adapters(CaseBuilder& b) {
   Tape& tape = b.tape();
@@ -148,6 +155,7 @@ std::vector<OpCase> llama_op_cases() {
       linear_case("rows1_in1_out1", 1, 1, 1),
       linear_case("rows5_in7_out3_pitch9", 5, 7, 3, 9),
       linear_case("rows3_in1025_out2", 3, 1025, 2),
+      {"linear_padded_between", padded_between},
       {"linear_merged_with_adapters", merged_with_adapters},
       {"linear_whole_with_adapter", whole_with_adapter},
       {"linear_tied_with_embedding",

@@ -48,6 +48,7 @@ struct TrainOptions {
     std::string recompute;           // none, norms, mlp, block
     bool deterministic = false;
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
+    bool tuned_products = true;
   } train;
   struct Optimizer {
     std::string name;  // adamw, decoupled_adamw, lion

@@ -99,6 +99,10 @@ std::vector<Option> train_options_list() {
       {"train.keep_checkpoints", Type::integer, "2", at_least(1), "Newest checkpoints to keep."},
       {"train.log_every", Type::integer, "10", at_least(1), "Report each time so many steps are done.",
        "steps"},
+      {"train.tuned_products", Type::boolean, "true", AnyValue{},
+       "On a GPU, use the algorithms that lethe tune chose for this run's matrix products. They are faster, "
+       "and "
+       "may round otherwise than what is used without them."},
   };
 }
 

@@ -154,7 +154,8 @@ TrainingRun::TrainingRun(PreparedRun prepared)
       programs_(record_programs(prepared_.spec)),
       loader_(prepared_.data.loader(static_cast<uint64_t>(prepared_.options.data.shuffle_seed))) {
   const TrainOptions& o = prepared_.options;
-  auto backend = make_backend({.device = o.device, .threads = static_cast<int>(o.threads)});
+  auto backend = make_backend(
+      {.device = o.device, .threads = static_cast<int>(o.threads), .tuned_products = o.train.tuned_products});
   const int64_t budget = memory_budget(o.memory_budget_gb, backend->device());
   session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
                                        std::move(backend), budget);

@@ -45,7 +45,7 @@ TEST(Cost, WhatIsAccumulatedIsReadAsWell) {
 
 TEST(Cost, RopeReadsAndWritesItsRowsOnceAndItsTable) {
   Program p;
-  const Var x = p.tensor("x", {6, 8}, DType::bf16), positions = p.tensor("positions", {6}, DType::i32);
+  const Var x = p.tape.tensor({6, 8}, DType::bf16, "x"), positions = p.tensor("positions", {6}, DType::i32);
   const Var table = p.tensor("table", {6, 4}, DType::f32);
   ops::rope(p.tape, x, positions, table, 2, 4);
   EXPECT_EQ(p.bytes("rope"), 2 * 48 * 2 + 6 * 4 + 24 * 4);

@@ -26,7 +26,9 @@ enum class Access : uint8_t { overwrite, accumulate, update };
 
 struct Cost {
   double flops = 0;  // a multiply-add counts as two
-  double bytes = 0;  // read and written, each buffer counted once
+  // What a perfect kernel moves: each input read once, each output written once, and read first where it is
+  // accumulated or updated. Rows that no index names are not counted.
+  double bytes = 0;
 };
 
 // Where a program is to run. A plan needs no more of the machine than this.

@@ -20,6 +20,20 @@ void Session::run(size_t program) {
   executables_[program]->run();
 }
 
+void Session::run_once(const Tape& program) {
+  const Plan plan = make_plan(*state_, {&program}, backend_->device());
+  if (plan.persistent_offsets != plan_.persistent_offsets) {
+    throw ShapeError(program.name(), "uses tensors that were declared after the session began");
+  }
+  if (plan.arena_bytes > plan_.arena_bytes) {
+    throw MemoryError(program.name(), fmt::format("needs an arena of {} bytes, the session's has {}",
+                                                  plan.arena_bytes, plan_.arena_bytes));
+  }
+  const auto executable = backend_->compile(program, plan.programs[0], arena_.get());
+  executable->run();
+  backend_->wait();  // before the executable goes
+}
+
 Buffer Session::buffer(int32_t persistent) const {
   const PersistentInfo& p = (*state_)[persistent];
   std::byte* data =

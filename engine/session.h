@@ -28,6 +28,10 @@ class Session {
 
   // Runs every node of a program in order.
   void run(size_t program);
+  // Runs a program of this State that was recorded later and is not kept, such as what fills the weights.
+  // Throws MemoryError if it needs more scratch memory than the session's own programs, ShapeError if it
+  // declared tensors of its own.
+  void run_once(const Tape& program);
   // Seconds that each node took, summed over the program's runs; empty unless the backend profiles.
   std::vector<double> node_seconds(size_t program) const { return executables_[program]->node_seconds(); }
 

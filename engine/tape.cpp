@@ -22,13 +22,23 @@ std::string_view name_of(Phase phase) {
 
 Cost Op::cost(const Node& node, const Tape& tape) const {
   Cost cost;
-  for (const Var v : node.inputs)
-    cost.bytes += static_cast<double>(tape.info(v).elements() * size_of(tape.info(v).dtype));
+  const auto bytes = [&](Var v) {
+    return static_cast<double>(tape.info(v).elements() * size_of(tape.info(v).dtype));
+  };
+  // An input that is given twice, or that is an output which is read anyway, comes in once.
+  const auto read_before = [&](size_t i) {
+    const Var v = node.inputs[i];
+    const auto first = node.inputs.begin(), here = first + static_cast<std::ptrdiff_t>(i);
+    return std::find(first, here, v) != here || std::ranges::any_of(node.outputs, [&](const Output& o) {
+             return o.var == v && o.access != Access::overwrite;
+           });
+  };
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    if (!read_before(i)) cost.bytes += bytes(node.inputs[i]);
+  }
   for (const Output& o : node.outputs) {
-    const TensorInfo& t = tape.info(o.var);
-    cost.bytes +=
-        static_cast<double>(t.elements() * size_of(t.dtype)) * (o.access == Access::overwrite ? 1 : 2);
-    cost.flops += static_cast<double>(t.elements());
+    cost.bytes += bytes(o.var) * (o.access == Access::overwrite ? 1 : 2);
+    cost.flops += static_cast<double>(tape.info(o.var).elements());
   }
   return cost;
 }

@@ -1,6 +1,8 @@
+// Fresh weights. A program of its own draws them where they lie: the host need not touch billions of values.
 #include <cmath>
 
-#include "engine/host_values.h"
+#include "engine/ops/fill.h"
+#include "engine/ops/random.h"
 #include "engine/rng.h"
 #include "kernels/rope.h"
 #include "model/transformer.h"
@@ -8,29 +10,33 @@
 namespace lethe {
 namespace {
 
-// Every weight tensor that is no view and no adapter.
-template <class Value>
-void fill(Session& session, const std::string& name, const Value& value) {
-  std::vector<double> values(
-      static_cast<size_t>(elements_of(session.state()[session.state().require(name)].shape)));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = value(i);
-  set_host_values(session, name, values);
-}
-
 bool is_adapter(const std::string& name) {
   return name.find(".lora_") != std::string::npos;
+}
+
+// Calls fill(tape, tensor, info) for every weight that is no part of another, adapters or the others, and runs what it
+// recorded.
+template <class Fill>
+void fill_weights(Session& session, bool adapters, const Fill& fill) {
+  Tape tape(session.state(), "initialise");
+  for (int32_t i = 0; i < session.state().size(); ++i) {
+    const PersistentInfo& p = session.state()[i];
+    // A merged factor's parts come behind it and are drawn by names of their own.
+    const bool wanted = adapters || session.state().is_whole(i);
+    if (p.kind != Kind::weight || !wanted || is_adapter(p.name) != adapters) continue;
+    fill(tape, tape.persistent(i), p);
+  }
+  session.run_once(tape);
 }
 
 }  // namespace
 
 void initialise_weights(Session& session, const LlamaConfig& config, uint64_t seed) {
-  for (int32_t i = 0; i < session.state().size(); ++i) {
-    const PersistentInfo p = session.state()[i];
-    if (p.kind != Kind::weight || !session.state().is_whole(i) || is_adapter(p.name)) continue;
-    const Rng rng(seed, stream_of(p.name));
+  fill_weights(session, false, [&](Tape& tape, Var weight, const PersistentInfo& p) {
     const bool gain = p.shape.size() == 1;
-    fill(session, p.name, [&](size_t k) { return gain ? 1.0 : config.initializer_range * rng.normal(k); });
-  }
+    if (gain) return ops::fill(tape, weight, 1);
+    ops::normal(tape, weight, config.initializer_range, {seed, stream_of(p.name)});
+  });
 }
 
 void fill_rope_table(Session& session, const LlamaConfig& config) {
@@ -52,15 +58,11 @@ void fill_rope_table(Session& session, const LlamaConfig& config) {
 }
 
 void initialise_lora(Session& session, uint64_t seed) {
-  for (int32_t i = 0; i < session.state().size(); ++i) {
-    const PersistentInfo p = session.state()[i];
-    // A merged factor's parts come behind it and are drawn by names of their own.
-    if (p.kind != Kind::weight || !is_adapter(p.name)) continue;
-    const Rng rng(seed, stream_of(p.name));
-    const double bound =
-        p.name.ends_with(".lora_A.weight") ? 1.0 / std::sqrt(static_cast<double>(p.width())) : 0.0;
-    fill(session, p.name, [&](size_t k) { return bound * (2.0 * rng.uniform(k) - 1.0); });
-  }
+  fill_weights(session, true, [&](Tape& tape, Var weight, const PersistentInfo& p) {
+    if (!p.name.ends_with(".lora_A.weight")) return ops::fill(tape, weight, 0);
+    const double bound = 1.0 / std::sqrt(static_cast<double>(p.width()));
+    ops::uniform(tape, weight, bound, {seed, stream_of(p.name)});
+  });
 }
 
 }  // namespace lethe

@@ -1,12 +1,11 @@
-// lethe bench: how fast a training step is beside OpenBLAS's sgemm of the matrix products in it.
-#include "tools/bench/bench.h"
-
+// lethe bench: how fast a training step is, on a GPU or on a CPU beside OpenBLAS's sgemm of its products.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "tools/bench/gpu_bench.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 
@@ -14,30 +13,73 @@ namespace lethe {
 namespace {
 
 constexpr const char* kPurpose =
-    "Times training steps on random tokens and prints one JSON line. In turn with each step it computes "
-    "every matrix "
-    "product of the step's linear maps with OpenBLAS's own threaded sgemm, as numpy would. 'ratio' is the "
-    "time sgemm "
-    "would take for all FLOPs of the step's matrix products, attention's included at the rate that sgemm "
-    "reaches on the "
-    "linear maps' shapes, divided by the time of the whole step: the median over the pairs. "
-    "'ratio_without_attention' "
-    "leaves attention's FLOPs out and is sgemm_ms / step_ms.";
+    "Times training steps on random tokens and prints one JSON line. On a GPU: tokens/s, the share of the "
+    "peak "
+    "rate that the step's needed FLOPs are (mfu), memory, time from the process's start to the end of the "
+    "first "
+    "step. On a CPU it computes, in turn with each step, every matrix product of the step's linear maps with "
+    "OpenBLAS's own threaded sgemm, as numpy would: 'ratio' is the time sgemm would take for all FLOPs of "
+    "the "
+    "step's matrix products, attention's included at the rate that sgemm reaches on the linear maps' shapes, "
+    "divided by the time of the whole step: the median over the pairs. 'ratio_without_attention' leaves "
+    "attention's FLOPs out and is sgemm_ms / step_ms.";
 
-const char* form_name(kernels::MatmulForm form) {
-  return form == kernels::MatmulForm::nt ? "nt" : form == kernels::MatmulForm::nn ? "nn" : "tn";
-}
-
-std::string product_table(const BenchResult& r) {
+std::string sgemm_table(const BenchResult& r) {
   std::string text = fmt::format("{:<6}{:>7}{:>7}{:>7}{:>7}{:>12}{:>10}\n", "form", "m", "n", "k", "calls",
                                  "sgemm ms", "GFLOP/s");
   for (size_t i = 0; i < r.products.size(); ++i) {
     const MatrixProduct& p = r.products[i];
-    text += fmt::format("{:<6}{:>7}{:>7}{:>7}{:>7}{:>12.3f}{:>10.1f}\n",
-                        fmt::format("{}{}", form_name(p.form), p.accumulates ? " +=" : ""), p.m, p.n, p.k,
-                        p.count, r.product_ms[i], p.flops() / r.product_ms[i] / 1e6);
+    text += fmt::format("{:<6}{:>7}{:>7}{:>7}{:>7}{:>12.3f}{:>10.1f}\n", form_text(p), p.m, p.n, p.k, p.count,
+                        r.product_ms[i], p.flops() / r.product_ms[i] / 1e6);
   }
   return text;
+}
+
+void add_options(CLI::App& app, BenchRequest& request) {
+  app.add_option("--device", request.device, "auto (a GPU if there is one), cuda or cpu")
+      ->capture_default_str();
+  app.add_option("--shape", request.shape,
+                 "mini (the default study's model), 135m, 1b, 7b, 8b, or a config.json")
+      ->capture_default_str();
+  app.add_option("--method", request.method, "full or lora (on all seven maps)")->capture_default_str();
+  app.add_option("--rank", request.rank, "LoRA's rank; 64 on a GPU, 16 on a CPU");
+  app.add_option("--batch", request.batch, "sequences a step; without it the shape's own");
+  app.add_option("--seq", request.seq, "tokens a sequence; without it the shape's own");
+  app.add_option("--steps", request.steps, "timed steps; a GPU's first third does not count")
+      ->capture_default_str();
+  app.add_option("--threads", request.threads, "CPU threads; 0: all cores")->capture_default_str();
+  app.add_option("--state", request.state,
+                 "moments of a GPU's full fine-tuning: bf16, or fp32 with a master copy")
+      ->capture_default_str();
+  app.add_option("--recompute", request.recompute,
+                 "none, norms, mlp or block; without it norms on a GPU, none on a CPU");
+  app.add_option("--tune", request.tune_seconds,
+                 "first time algorithms for the matrix products, for so many seconds, and keep the fastest")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--peak", request.peak_tflops, "TFLOP/s that mfu is a share of")->capture_default_str();
+  app.add_flag("--profile", request.profile,
+               "also the time of each kind of node, beside the machine's limits");
+}
+
+// What is printed before the line.
+void run_on_gpu(const BenchRequest& request, bool json) {
+  const GpuBenchResult result = run_gpu_bench(request);
+  nlohmann::json line = gpu_bench_json(result);
+  if (request.profile && !json) {
+    std::cout << gpu_profile_text(result) << "\n";
+    line.erase("profile");
+  }
+  std::cout << line.dump() << "\n";
+}
+
+void run_on_cpu(const BenchRequest& request, bool json) {
+  const BenchResult result = run_bench(request);
+  nlohmann::json line = bench_json(result);
+  if (request.profile && !json) {
+    std::cout << profile_table(result.profile, result.limits) << "\n" << sgemm_table(result) << "\n";
+    line.erase("profile");
+  }
+  std::cout << line.dump() << "\n";
 }
 
 }  // namespace
@@ -45,30 +87,21 @@ std::string product_table(const BenchResult& r) {
 int bench_command(const std::vector<std::string>& arguments) {
   CLI::App app(kPurpose, "lethe bench");
   BenchRequest request;
-  std::string device = "cpu";
-  bool json = false;
-  app.add_option("--device", device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-  app.add_option("--shape", request.shape, "mini (the default study's model), 135m, or a config.json")
-      ->capture_default_str();
-  app.add_option("--method", request.method, "full or lora (on all seven maps)")->capture_default_str();
-  app.add_option("--rank", request.rank, "LoRA's rank")->capture_default_str();
-  app.add_option("--batch", request.batch, "sequences a step; 0: the shape's own")->capture_default_str();
-  app.add_option("--seq", request.seq, "tokens a sequence; 0: the shape's own")->capture_default_str();
-  app.add_option("--steps", request.steps, "timed steps, each with its pass of sgemm")->capture_default_str();
-  app.add_option("--threads", request.threads, "CPU threads; 0: all cores")->capture_default_str();
-  app.add_flag("--profile", request.profile,
-               "also the time of each kind of node, beside the machine's limits");
+  bool json = false, plan = false;
+  add_options(app, request);
+  app.add_flag("--plan", plan, "run nothing: print what the device would need, a GPU unless --device cpu");
   app.add_flag("--json", json, "print the JSON line alone, the profile in it");
   parse(app, arguments);
-
-  const BenchResult result = run_bench(request);
-  if (request.profile && !json) {
-    std::cout << profile_table(result.profile, result.sgemm_flops_per_s(), result.bandwidth) << "\n"
-              << product_table(result) << "\n";
+  if (plan) {
+    std::cout << plan_bench(request).dump() << "\n";
+    return 0;
   }
-  nlohmann::json line = bench_json(result);
-  if (!json) line.erase("profile");
-  std::cout << line.dump() << "\n";
+  resolve_device(request);
+  if (request.device == "cuda") {
+    run_on_gpu(request, json);
+  } else {
+    run_on_cpu(request, json);
+  }
   return 0;
 }
 

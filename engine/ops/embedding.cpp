@@ -1,6 +1,8 @@
 // y_i = table[id_i];  dtable[v] = sum of dy_i over the i with id_i = v.
 #include "engine/ops/embedding.h"
 
+#include <algorithm>
+
 #include "engine/backward.h"
 #include "kernels/embedding.h"
 
@@ -18,6 +20,11 @@ void dispatch(DType from, DType to, const Body& body) {
   narrow(from, [&]<class X>() { narrow(to, [&]<class Y>() { body.template operator()<X, Y>(); }); });
 }
 
+// Rows of the table that this many tokens cannot name even if no two have the same id.
+int64_t untouched_rows(const TensorInfo& table, int64_t tokens) {
+  return std::max<int64_t>(0, table.rows() - tokens);
+}
+
 // Inputs dy, ids; output dtable.
 class EmbeddingBackward final : public Op {
  public:
@@ -26,7 +33,12 @@ class EmbeddingBackward final : public Op {
 
   Cost cost(const Node& node, const Tape& tape) const override {
     Cost cost = Op::cost(node, tape);
-    cost.flops = static_cast<double>(tape.info(node.inputs[0]).elements());
+    const TensorInfo &dy = tape.info(node.inputs[0]), &dtable = tape.info(node.outputs[0].var);
+    cost.flops = static_cast<double>(dy.elements());
+    // Overwriting clears every row; adding touches those alone that an id names.
+    if (node.outputs[0].access == Access::overwrite) return cost;
+    cost.bytes -=
+        static_cast<double>(2 * untouched_rows(dtable, dy.rows()) * dtable.width() * size_of(dtable.dtype));
     return cost;
   }
 
@@ -78,9 +90,11 @@ class Embedding final : public Op {
 
   // Reads as many rows of the table as there are ids, not the table.
   Cost cost(const Node& node, const Tape& tape) const override {
+    Cost cost = Op::cost(node, tape);
     const TensorInfo &table = tape.info(node.inputs[1]), &y = tape.info(node.outputs[0].var);
-    return {.flops = 0,
-            .bytes = static_cast<double>(y.elements() * (size_of(table.dtype) + size_of(y.dtype)))};
+    cost.flops = 0;
+    cost.bytes -= static_cast<double>(untouched_rows(table, y.rows()) * table.width() * size_of(table.dtype));
+    return cost;
   }
 
   void run(const CpuLaunch& launch) const override {

@@ -22,9 +22,9 @@ class Rope final : public Op {
   }
 
   Cost cost(const Node& node, const Tape& tape) const override {
-    const TensorInfo& x = tape.info(node.inputs[0]);
-    const auto elements = static_cast<double>(x.elements());
-    return {.flops = 3 * elements, .bytes = 2 * elements * static_cast<double>(size_of(x.dtype))};
+    Cost cost = Op::cost(node, tape);
+    cost.flops = 3 * static_cast<double>(tape.info(node.inputs[0]).elements());
+    return cost;
   }
 
   void run(const CpuLaunch& launch) const override {

@@ -7,8 +7,8 @@
 #include <numeric>
 #include <thread>
 
-#include "engine/step_inputs.h"
 #include "tools/bench/bandwidth.h"
+#include "tools/bench/training_side.h"
 
 namespace lethe {
 namespace {
@@ -25,53 +25,6 @@ void let_threads_sleep() {
   std::this_thread::sleep_for(std::chrono::milliseconds(60));
 }
 
-class TrainingSide {
- public:
-  TrainingSide(const ProgramSpec& spec, const BenchRequest& request)
-      : programs_(record_programs(spec)),
-        session_(
-            std::move(programs_.state), std::move(programs_.tapes),
-            make_cpu_backend({.threads = static_cast<int>(request.threads), .profile = request.profile})),
-        batch_(spec.rows, spec.tokens, spec.config.vocab_size),
-        rates_(learning_rates(session_.state(), *spec.optimizer, ScheduleSpec{}, 0)) {
-    fill_rope_table(session_, spec.config);
-    initialise_weights(session_, spec.config, 1);
-    if (spec.lora) initialise_lora(session_, 1);
-    initialise_optimizer(session_);
-    session_.set<int64_t>(step::seed, {1});
-  }
-
-  StepResult step() { return Trainer(session_, *programs_.step).step({batch_.view()}, ++steps_, rates_); }
-  const Session& session() const { return session_; }
-  // Seconds of each node since the session began, of the step's first program and of its update.
-  std::vector<std::vector<double>> node_seconds() const {
-    return {session_.node_seconds(programs().first), session_.node_seconds(programs().update)};
-  }
-  const StepPrograms& programs() const { return *programs_.step; }
-
- private:
-  Programs programs_;  // State and tapes live in the session
-  Session session_;
-  RandomBatch batch_;
-  std::vector<double> rates_;
-  int64_t steps_ = 0;
-};
-
-// Rows of an average step: what the nodes took beyond `before`, in `steps` steps.
-std::vector<ProfileRow> profile_since(const TrainingSide& training,
-                                      const std::vector<std::vector<double>>& before, int64_t steps) {
-  std::vector<std::vector<double>> seconds = training.node_seconds();
-  for (size_t p = 0; p < seconds.size(); ++p) {
-    for (size_t n = 0; n < seconds[p].size(); ++n) {
-      seconds[p][n] = (seconds[p][n] - before[p][n]) / static_cast<double>(steps);
-    }
-  }
-  std::vector<ProfileRow> rows;
-  add_profile(rows, training.session().program(training.programs().first), seconds[0]);
-  add_profile(rows, training.session().program(training.programs().update), seconds[1]);
-  return rows;
-}
-
 }  // namespace
 
 Spread spread_of(std::vector<double> values) {
@@ -81,7 +34,7 @@ Spread spread_of(std::vector<double> values) {
 }
 
 double BenchResult::tokens_per_s() const {
-  return static_cast<double>(request.batch * request.seq) / (step_ms.median / 1e3);
+  return static_cast<double>(*request.batch * *request.seq) / (step_ms.median / 1e3);
 }
 
 double BenchResult::sgemm_flops_per_s() const {
@@ -90,16 +43,19 @@ double BenchResult::sgemm_flops_per_s() const {
 
 BenchResult run_bench(BenchRequest request) {
   const auto start = Clock::now();
+  request.device = "cpu";
   const ProgramSpec spec = bench_spec(request);
-  TrainingSide training(spec, request);
+  TrainingSide training(
+      spec, make_cpu_backend({.threads = static_cast<int>(request.threads), .profile = request.profile}));
   BenchResult result;
   result.request = request;
+  result.spec = spec;
   result.loss = training.step().loss;
   result.first_step_s = seconds_since(start);
   result.threads = training.session().backend().threads();
   result.planned_gb = static_cast<double>(training.session().plan().arena_bytes) / 1e9;
 
-  const Tape& tape = training.session().program(training.programs().first);
+  const Tape& tape = training.tape();
   SgemmPeer peer(matrix_products(tape), result.threads);
   result.products = peer.products();
   result.attention_flops = attention_flops(tape);
@@ -129,47 +85,36 @@ BenchResult run_bench(BenchRequest request) {
   for (const auto& times : by_product) result.product_ms.push_back(spread_of(times).median);
 
   if (request.profile) {
-    result.profile = profile_since(training, before, request.steps);
-    result.bandwidth = copy_bandwidth(result.threads);
+    result.limits = {result.sgemm_flops_per_s(), copy_bandwidth(result.threads)};
+    result.profile = training.profile(training.seconds_since(before, request.steps), result.limits);
   }
   return result;
 }
 
 nlohmann::json bench_json(const BenchResult& r) {
   const auto rounded = [](double value, double scale) { return std::round(value * scale) / scale; };
-  nlohmann::json json = {{"engine", "lethe"},
-                         {"device", "cpu"},
-                         {"threads", r.threads},
-                         {"shape", r.request.shape},
-                         {"method", r.request.method},
-                         {"rank", r.request.method == "lora" ? r.request.rank : 0},
-                         {"batch", r.request.batch},
-                         {"seq", r.request.seq},
-                         {"tokens_per_s", std::round(r.tokens_per_s())},
-                         {"planned_gb", rounded(r.planned_gb, 1e6)},
-                         {"first_step_s", rounded(r.first_step_s, 1e3)},
-                         {"step_ms", rounded(r.step_ms.median, 1e3)},
-                         {"step_ms_low", rounded(r.step_ms.low, 1e3)},
-                         {"step_ms_high", rounded(r.step_ms.high, 1e3)},
-                         {"steps", r.request.steps},
-                         {"loss", rounded(r.loss, 1e4)},
-                         {"matmul_gflop", rounded(r.product_flops / 1e9, 1e4)},
-                         {"attention_gflop", rounded(r.attention_flops / 1e9, 1e4)},
-                         {"sgemm_ms", rounded(r.sgemm_ms.median, 1e3)},
-                         {"sgemm_gflops", rounded(r.sgemm_flops_per_s() / 1e9, 10)},
-                         {"ratio", rounded(r.ratio.median, 1e4)},
-                         {"ratio_low", rounded(r.ratio.low, 1e4)},
-                         {"ratio_high", rounded(r.ratio.high, 1e4)},
-                         {"ratio_without_attention", rounded(r.ratio_without_attention.median, 1e4)}};
-  for (size_t i = 0; i < r.profile.size(); ++i) {
-    const ProfileRow& row = r.profile[i];
-    json["profile"].push_back({{"kind", row.kind},
-                               {"calls", row.calls},
-                               {"ms", row.seconds * 1e3},
-                               {"flops", row.flops},
-                               {"bytes", row.bytes}});
+  nlohmann::json json = request_json(r.request, r.spec);
+  json.update({{"threads", r.threads},
+               {"tokens_per_s", std::round(r.tokens_per_s())},
+               {"planned_gb", rounded(r.planned_gb, 1e6)},
+               {"first_step_s", rounded(r.first_step_s, 1e3)},
+               {"step_ms", rounded(r.step_ms.median, 1e3)},
+               {"step_ms_low", rounded(r.step_ms.low, 1e3)},
+               {"step_ms_high", rounded(r.step_ms.high, 1e3)},
+               {"steps", r.request.steps},
+               {"loss", rounded(r.loss, 1e4)},
+               {"matmul_gflop", rounded(r.product_flops / 1e9, 1e4)},
+               {"attention_gflop", rounded(r.attention_flops / 1e9, 1e4)},
+               {"sgemm_ms", rounded(r.sgemm_ms.median, 1e3)},
+               {"sgemm_gflops", rounded(r.sgemm_flops_per_s() / 1e9, 10)},
+               {"ratio", rounded(r.ratio.median, 1e4)},
+               {"ratio_low", rounded(r.ratio.low, 1e4)},
+               {"ratio_high", rounded(r.ratio.high, 1e4)},
+               {"ratio_without_attention", rounded(r.ratio_without_attention.median, 1e4)}});
+  if (!r.profile.empty()) {
+    json["profile"] = profile_json(r.profile);
+    json["copy_gb_per_s"] = rounded(r.limits.bytes_per_s / 1e9, 10);
   }
-  if (!r.profile.empty()) json["copy_gb_per_s"] = rounded(r.bandwidth / 1e9, 10);
   return json;
 }
 

@@ -1,4 +1,4 @@
-// One measurement of `lethe bench`: training steps and OpenBLAS's sgemm by turns in one process.
+// One measurement of `lethe bench` on a CPU: training steps and OpenBLAS's sgemm by turns in one process.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -18,7 +18,8 @@ struct Spread {
 Spread spread_of(std::vector<double> values);
 
 struct BenchResult {
-  BenchRequest request;  // with the shape's batch and sequence filled in
+  BenchRequest request;  // with what was absent filled in
+  ProgramSpec spec;
   int threads = 0;
   double planned_gb = 0;
   double first_step_s = 0;  // from the beginning: recording, planning, filling and one step
@@ -35,7 +36,7 @@ struct BenchResult {
   // step.
   Spread ratio_without_attention;
   std::vector<ProfileRow> profile;  // if asked for
-  double bandwidth = 0;             // bytes/s, if a profile was asked for
+  Limits limits;                    // sgemm's rate and a copy's, if a profile was asked for
 
   double tokens_per_s() const;
   double sgemm_flops_per_s() const;

@@ -2,96 +2,130 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <nlohmann/json.hpp>
+
 #include "engine/error.h"
 #include "engine/rng.h"
-#include "tools/options/study_options.h"
+#include "tools/bench/shapes.h"
 
 namespace lethe {
 namespace {
-
-// The default study's model and batch, whatever its table says today.
-LlamaConfig mini(BenchRequest& request) {
-  const StudyOptions o = study_options(Settings(study_table()));
-  LlamaConfig c;
-  c.vocab_size = o.vocab_size;
-  c.hidden_size = o.hidden_size;
-  c.intermediate_size = o.intermediate_size;
-  c.num_hidden_layers = o.layers;
-  c.num_attention_heads = o.heads;
-  c.num_key_value_heads = o.kv_heads;
-  c.head_dim = o.hidden_size / o.heads;
-  c.rms_norm_eps = 1e-5;
-  c.max_position_embeddings = o.sequence_length;
-  c.tie_word_embeddings = true;
-  if (request.batch == 0) request.batch = o.batch_size;
-  if (request.seq == 0) request.seq = o.sequence_length;
-  return c;
-}
-
-LlamaConfig shape_135m(BenchRequest& request) {
-  LlamaConfig c;
-  c.vocab_size = 49152;
-  c.hidden_size = 576;
-  c.intermediate_size = 1536;
-  c.num_hidden_layers = 30;
-  c.num_attention_heads = 9;
-  c.num_key_value_heads = 3;
-  c.head_dim = 64;
-  c.rope_theta = 1e5;
-  c.max_position_embeddings = 8192;
-  c.tie_word_embeddings = true;
-  if (request.batch == 0) request.batch = 1;
-  if (request.seq == 0) request.seq = 256;
-  return c;
-}
-
-LlamaConfig from_file(BenchRequest& request) {
-  if (!request.shape.ends_with(".json")) {
-    throw ConfigError("--shape", fmt::format("'{}' is neither mini, nor 135m, nor the path of a config.json",
-                                             request.shape));
-  }
-  if (request.batch == 0) request.batch = 1;
-  if (request.seq == 0) request.seq = 256;
-  return parse_config(request.shape);
-}
 
 void require_at_least(const char* option, int64_t value, int64_t least) {
   if (value < least) throw ConfigError(option, fmt::format("{} is below {}", value, least));
 }
 
-}  // namespace
+void require_one_of(const char* option, const std::string& value, const std::vector<std::string>& names) {
+  if (std::ranges::find(names, value) == names.end()) {
+    throw ConfigError(option, fmt::format("'{}' is none of {}", value, fmt::join(names, ", ")));
+  }
+}
 
-ProgramSpec bench_spec(BenchRequest& request) {
-  require_at_least("--batch", request.batch, 0);
-  require_at_least("--seq", request.seq, 0);
+bool on_gpu(const BenchRequest& request) {
+  return request.device != "cpu";
+}
+
+void fill_in(BenchRequest& request, const BenchShape& shape) {
+  if (!request.rank) request.rank = on_gpu(request) ? 64 : 16;
+  if (!request.batch) request.batch = shape.batch;
+  if (!request.seq) request.seq = shape.seq;
+  if (request.recompute.empty()) request.recompute = on_gpu(request) ? "norms" : "none";
+}
+
+void check(const BenchRequest& request, const LlamaConfig& config) {
+  require_one_of("--device", request.device, {"auto", "cpu", "cuda"});
+  require_one_of("--method", request.method, {"full", "lora"});
+  require_one_of("--state", request.state, {"bf16", "fp32"});
+  require_one_of("--recompute", request.recompute, {"none", "norms", "mlp", "block"});
+  require_at_least("--batch", *request.batch, 1);
+  require_at_least("--rank", *request.rank, 1);
   require_at_least("--steps", request.steps, 1);
   require_at_least("--threads", request.threads, 0);
-  require_at_least("--rank", request.rank, 1);
-  if (request.method != "full" && request.method != "lora") {
-    throw ConfigError("--method", fmt::format("'{}' is neither full nor lora", request.method));
+  if (!(request.peak_tflops > 0)) {
+    throw ConfigError("--peak", fmt::format("{} TFLOP/s is not above 0", request.peak_tflops));
   }
-  ProgramSpec spec;
-  spec.config = request.shape == "mini"   ? mini(request)
-                : request.shape == "135m" ? shape_135m(request)
-                                          : from_file(request);
-  if (request.seq < 2) throw ConfigError("--seq", "a sequence of one token has no target");
-  if (request.seq > spec.config.max_position_embeddings) {
+  if (*request.seq < 2) throw ConfigError("--seq", "a sequence of one token has no target");
+  if (*request.seq > config.max_position_embeddings) {
     throw ConfigError("--seq", fmt::format("{} is beyond the shape's max_position_embeddings of {}",
-                                           request.seq, spec.config.max_position_embeddings));
+                                           *request.seq, config.max_position_embeddings));
   }
+}
+
+}  // namespace
+
+void resolve_device(BenchRequest& request) {
+  if (request.device == "auto") request.device = cuda_is_available() ? "cuda" : "cpu";
+  if (request.device == "cuda" && !cuda_is_available()) {
+    throw ConfigError("--device",
+                      "cuda: this build has no CUDA backend, or this machine no GPU that it can use");
+  }
+}
+
+Precision bench_precision(const BenchRequest& request) {
+  if (!on_gpu(request)) return Precision::f32();
+  if (request.method == "full" && request.state == "bf16") return Precision::bf16_state();
+  // One micro-batch a step: nothing is added up, so gradients need be no wider than what makes them.
+  Precision precision = Precision::bf16();
+  precision.gradients = DType::bf16;
+  return precision;
+}
+
+std::string state_name(const Precision& precision) {
+  return precision.optimizer == DType::bf16 ? "bf16" : "fp32";
+}
+
+ProgramSpec bench_spec(BenchRequest& request) {
+  const BenchShape shape = bench_shape(request.shape, on_gpu(request));
+  fill_in(request, shape);
+  check(request, shape.config);
+  ProgramSpec spec;
+  spec.config = shape.config;
   if (request.method == "lora") {
     LoraConfig lora;
-    lora.rank = request.rank;
-    lora.alpha = 2.0 * static_cast<double>(request.rank);
+    lora.rank = *request.rank;
+    lora.alpha = 2.0 * static_cast<double>(*request.rank);
     lora.target_modules = lora_targets();
     spec.lora = lora;
   }
-  spec.precision = Precision::f32();
-  spec.rows = request.batch;
-  spec.tokens = request.seq;
-  spec.documents = request.batch;
+  spec.precision = bench_precision(request);
+  spec.recompute = recompute_from(request.recompute);
+  spec.rows = *request.batch;
+  spec.tokens = *request.seq;
+  spec.documents = *request.batch;
   spec.optimizer = OptimizerOptions{.learning_rate = 1e-5};
   return spec;
+}
+
+nlohmann::json request_json(const BenchRequest& request, const ProgramSpec& spec) {
+  return {{"engine", "lethe"},
+          {"device", request.device},
+          {"shape", request.shape},
+          {"method", request.method},
+          {"rank", spec.lora ? *request.rank : 0},
+          {"batch", *request.batch},
+          {"seq", *request.seq},
+          {"precision", std::string(name_of(spec.precision.compute))},
+          {"state", state_name(spec.precision)},
+          {"recompute", request.recompute}};
+}
+
+nlohmann::json plan_bench(BenchRequest request) {
+  if (request.device == "auto") request.device = "cuda";
+  const ProgramSpec spec = bench_spec(request);
+  const Programs programs = record_programs(spec);
+  const Device device = on_gpu(request) ? Device{DeviceKind::cuda, 1} : make_cpu_backend()->device();
+  const Plan plan = make_plan(*programs.state, programs.views(), device);
+  nlohmann::json json = request_json(request, spec);
+  const auto gb = [](int64_t bytes) { return std::round(static_cast<double>(bytes) / 1e3) / 1e6; };
+  json["planned_gb"] = gb(plan.arena_bytes);
+  json["weights_gb"] = gb(plan.bytes_of(Kind::weight));
+  json["gradients_gb"] = gb(plan.bytes_of(Kind::gradient));
+  json["optimizer_gb"] = gb(plan.bytes_of(Kind::optimizer));
+  json["activations_gb"] = gb(plan.bytes_of(Kind::activation));
+  json["parameters"] = parameter_count(spec.config);
+  json["flops_per_token"] = flops_per_token(spec.config, spec.lora ? *request.rank : 0, *request.seq);
+  return json;
 }
 
 RandomBatch::RandomBatch(int64_t rows, int64_t tokens, int64_t vocab_size) {

@@ -1,7 +1,8 @@
 // What `lethe bench` trains: a shape, filled with random weights and random tokens.
 #pragma once
 
-#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,19 +11,39 @@
 namespace lethe {
 
 struct BenchRequest {
-  std::string shape = "mini";   // mini, 135m, or the path of a config.json
+  std::string device = "auto";  // auto, cpu, cuda
+  std::string shape = "mini";   // see bench_shape
   std::string method = "full";  // full, lora
-  int64_t rank = 16;            // of the adapters of all seven maps
-  int64_t batch = 0;            // sequences a step; 0: the shape's own
-  int64_t seq = 0;              // tokens a sequence; 0: the shape's own
-  int64_t steps = 12;           // pairs of one step and one pass of sgemm
-  int64_t threads = 0;          // 0: all cores
+  // Absent: the rank 64 on a GPU and 16 on a CPU, the shape's own batch and sequence on that device.
+  std::optional<int64_t> rank;   // of the adapters of all seven maps
+  std::optional<int64_t> batch;  // sequences a step
+  std::optional<int64_t> seq;    // tokens a sequence
+  int64_t steps = 12;            // timed; on a CPU each with a pass of sgemm
+  int64_t threads = 0;           // of the CPU; 0: all cores
+  std::string state = "bf16";    // of a GPU's full fine-tuning: bf16 weights and moments, or fp32 beside them
+  std::string recompute;         // see recompute_from; empty: norms on a GPU, none on a CPU
+  double tune_seconds = 0;       // to time algorithms for products that none is kept for
+  double peak_tflops = 989;      // what mfu is a share of: H100's and H200's dense bf16 rate
   bool profile = false;
 };
 
-// Checked, with the shape's own batch and sequence filled in. Throws ConfigError, and FormatError for a
-// config.json that is none.
+// device: cuda or cpu instead of auto. Throws ConfigError for a GPU that is not there.
+void resolve_device(BenchRequest& request);
+
+// Checked, with everything that was absent filled in; auto counts as a GPU, which need not be there. Throws
+// ConfigError, and FormatError for a config.json that is none.
 ProgramSpec bench_spec(BenchRequest& request);
+
+// float32 on a CPU; bfloat16 on a GPU, with the optimizer's state as the request says.
+Precision bench_precision(const BenchRequest& request);
+// What a moment is kept in: "fp32" or "bf16".
+std::string state_name(const Precision& precision);
+
+// What a plan for the device says, without one: bytes, parameters and the FLOPs of a token.
+nlohmann::json plan_bench(BenchRequest request);
+
+// What all lines that the benchmark prints have.
+nlohmann::json request_json(const BenchRequest& request, const ProgramSpec& spec);
 
 // One full batch of documents as long as the sequence, every token but the last a target.
 struct RandomBatch {

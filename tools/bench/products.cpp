@@ -13,7 +13,7 @@ namespace {
 using kernels::MatmulForm;
 
 bool form_of(std::string_view op, MatmulForm& form) {
-  if (op == "matmul_nt")
+  if (op == "matmul_nt" || op == "lora_linear")
     form = MatmulForm::nt;
   else if (op == "matmul_nn")
     form = MatmulForm::nn;
@@ -46,22 +46,46 @@ double MatrixProduct::flops() const {
          static_cast<double>(count);
 }
 
+bool MatrixProduct::same_as(const MatrixProduct& q) const {
+  return form == q.form && m == q.m && n == q.n && k == q.k && accumulates == q.accumulates && a == q.a &&
+         b == q.b && c == q.c;
+}
+
+std::string form_text(const MatrixProduct& p) {
+  const char* form = p.form == MatmulForm::nt ? "nt" : p.form == MatmulForm::nn ? "nn" : "tn";
+  return std::string(form) + (p.accumulates ? " +=" : "");
+}
+
+std::string types_text(const MatrixProduct& p) {
+  const auto name = [](DType dtype) {
+    return dtype == DType::bf16 ? "bf16" : dtype == DType::f64 ? "f64" : "f32";
+  };
+  return std::string(name(p.a)) + " " + name(p.b) + " " + name(p.c);
+}
+
+std::optional<MatrixProduct> product_of(const Tape& tape, const Node& node) {
+  MatrixProduct p;
+  if (!form_of(node.op->name(), p.form)) return std::nullopt;
+  const TensorInfo &a = tape.info(node.inputs[0]), &c = tape.info(node.outputs[0].var);
+  p.m = c.rows();
+  p.n = c.width();
+  p.k = p.form == MatmulForm::tn ? a.rows() : a.width();
+  p.accumulates = node.outputs[0].access == Access::accumulate;
+  p.a = a.dtype;
+  p.b = tape.info(node.inputs[1]).dtype;
+  p.c = c.dtype;
+  p.count = 1;
+  return p;
+}
+
 std::vector<MatrixProduct> matrix_products(const Tape& tape) {
   std::vector<MatrixProduct> found;
   for (const Node& node : tape.nodes()) {
-    MatrixProduct p;
-    if (!form_of(node.op->name(), p.form)) continue;
-    const TensorInfo &a = tape.info(node.inputs[0]), &c = tape.info(node.outputs[0].var);
-    p.m = c.rows();
-    p.n = c.width();
-    p.k = p.form == MatmulForm::tn ? a.rows() : a.width();
-    p.accumulates = node.outputs[0].access == Access::accumulate;
-    const auto same = std::ranges::find_if(found, [&](const MatrixProduct& q) {
-      return q.form == p.form && q.m == p.m && q.n == p.n && q.k == p.k && q.accumulates == p.accumulates;
-    });
+    const auto p = product_of(tape, node);
+    if (!p) continue;
+    const auto same = std::ranges::find_if(found, [&](const MatrixProduct& q) { return q.same_as(*p); });
     if (same == found.end()) {
-      found.push_back(p);
-      found.back().count = 1;
+      found.push_back(*p);
     } else {
       ++same->count;
     }

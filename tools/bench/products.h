@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/tape.h"
@@ -15,10 +17,20 @@ struct MatrixProduct {
   int64_t m = 0, n = 0, k = 0;
   bool accumulates = false;  // C += ..., which reads C as well
   int64_t count = 0;
+  DType a = DType::f32, b = DType::f32, c = DType::f32;
 
   // Of all `count`; a multiply-add counts as two.
   double flops() const;
+  // But for the count.
+  bool same_as(const MatrixProduct& other) const;
 };
+
+// "nt", or "nt +=" where it accumulates; "bf16 bf16 f32", the types of A, B and C.
+std::string form_text(const MatrixProduct& product);
+std::string types_text(const MatrixProduct& product);
+
+// The product that a node computes, once; nothing for another kind of node.
+std::optional<MatrixProduct> product_of(const Tape& tape, const Node& node);
 
 // Those of linear maps and their gradients, forward, recomputed and backward, equal ones merged.
 std::vector<MatrixProduct> matrix_products(const Tape& tape);

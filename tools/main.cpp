@@ -12,6 +12,7 @@ constexpr lethe::Command commands[] = {
      lethe::study_command},
     {"train", "one run: full or LoRA, from text and a model to a trained model", lethe::train_command},
     {"plan", "bytes, FLOPs and the program of a run, before anything is allocated", lethe::plan_command},
+    {"batches", "the tokens that a run reads, as safetensors", lethe::batches_command},
     {"generate", "continues a prompt", lethe::generate_command},
     {"spectrum", "singular values of what training changed", lethe::spectrum_command},
     {"inspect", "logits, losses and gradients as safetensors", lethe::inspect_command},

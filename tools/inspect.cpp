@@ -92,9 +92,11 @@ IdRows parse_ids(const std::string& file, const LlamaConfig& config) {
   return rows;
 }
 
-// Gradients under the names that the weights have in their files; parts of merged matrices by their rows.
+// Gradients under the names that the weights have in their files; parts of merged matrices by their rows. A
+// GPU's are copied row by row while the file is written.
 void add_gradients(InferenceModel& model, std::vector<TensorToWrite>& out) {
   const Session& session = model.session();
+  Backend* backend = &session.backend();
   const State& state = session.state();
   const auto add = [&](const std::string& name, const std::string& file_name, Shape shape) {
     const int32_t index = state.require(name);
@@ -102,9 +104,14 @@ void add_gradients(InferenceModel& model, std::vector<TensorToWrite>& out) {
     const int32_t gradient = state.find_gradient(p.parent >= 0 ? p.parent : index);
     if (gradient < 0) return;
     const Buffer b = session.buffer(gradient);
+    const int64_t row = shape.back() * size_of(b.dtype), pitch = b.pitch * size_of(b.dtype);
     const auto* data = static_cast<const std::byte*>(b.data) + p.offset * size_of(b.dtype);
-    out.push_back(tensor_to_write("gradient." + file_name, stored_type_of(b.dtype), std::move(shape), data,
-                                  b.dtype, b.pitch));
+    out.push_back({"gradient." + file_name, stored_type_of(b.dtype), std::move(shape),
+                   [=](int64_t first, int64_t count, std::byte* to) {
+                     if (row == pitch) return backend->download(to, data + first * row, count * row);
+                     for (int64_t r = 0; r < count; ++r)
+                       backend->download(to + r * row, data + (first + r) * pitch, row);
+                   }});
   };
   if (model.spec().lora) {
     for (const AdapterTensor& t : adapter_tensors(model.config(), *model.spec().lora)) {
@@ -141,6 +148,8 @@ int inspect_command(const std::vector<std::string>& arguments) {
   app.add_option("--adapter", options.adapter, "folder of a PEFT adapter");
   app.add_option("--precision", options.precision, "float32, bfloat16 or float64")
       ->check(CLI::IsMember({"float32", "bfloat16", "float64"}));
+  app.add_option("--device", options.device, "cpu, cuda, or auto: a GPU if there is one")
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
   parse(app, arguments);
 
   const LlamaConfig config = parse_config(folder + "/config.json");

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -137,11 +136,16 @@ std::vector<std::string> differing_tensors(const Session& a, const Session& b) {
   for (const int32_t t : tensors_to_save(a.state())) {
     const Buffer x = a.buffer(t), y = b.buffer(b.state().require(a.state()[t].name));
     const auto row = static_cast<size_t>(x.width * size_of(x.dtype));
+    std::vector<std::byte> of_x(row), of_y(row);
     for (int64_t r = 0; r < x.rows; ++r) {
-      const auto at = [&](const Buffer& m) {
-        return static_cast<const std::byte*>(m.data) + r * m.pitch * size_of(m.dtype);
+      const auto read = [&](const Session& from, const Buffer& m, std::vector<std::byte>& to) {
+        from.backend().download(to.data(),
+                                static_cast<const std::byte*>(m.data) + r * m.pitch * size_of(m.dtype),
+                                static_cast<int64_t>(row));
       };
-      if (std::memcmp(at(x), at(y), row) == 0) continue;
+      read(a, x, of_x);
+      read(b, y, of_y);
+      if (of_x == of_y) continue;
       names.push_back(a.state()[t].name);
       break;
     }

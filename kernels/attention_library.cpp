@@ -14,7 +14,7 @@ std::string AttentionProblem::key() const {
       s.batch, s.tokens,  s.heads,    s.kv_heads, s.head_dim, s.window, s.documents, q_pitch,        k_pitch,
       v_pitch, out_pitch, dout_pitch, dq_pitch,   dk_pitch,   dv_pitch, backward,    s.deterministic};
   std::string text = "bf16 scale " + std::to_string(scale);
-  for (const int64_t n : numbers) text += " " + std::to_string(n);
+  for (const int64_t n : numbers) text.append(1, ' ').append(std::to_string(n));
   return text;
 }
 

@@ -30,13 +30,19 @@ __global__ void prepare_update(const __grid_constant__ UpdateGroups groups, Upda
                               corrected);
 }
 
+// N elements one by one, for arithmetic on their bits.
+template <class T, int N>
+struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Stored {
+  T at[N];
+};
+
 template <int N, class T>
-__device__ inline Pack<T, N> load_pack(const void* from, int64_t at) {
-  return *reinterpret_cast<const Pack<T, N>*>(static_cast<const T*>(from) + at);
+__device__ inline Stored<T, N> load_stored(const void* from, int64_t at) {
+  return *reinterpret_cast<const Stored<T, N>*>(static_cast<const T*>(from) + at);
 }
 template <int N, class T>
-__device__ inline void store_pack(void* to, int64_t at, const Pack<T, N>& pack) {
-  *reinterpret_cast<Pack<T, N>*>(static_cast<T*>(to) + at) = pack;
+__device__ inline void store_stored(void* to, int64_t at, const Stored<T, N>& pack) {
+  *reinterpret_cast<Stored<T, N>*>(static_cast<T*>(to) + at) = pack;
 }
 
 template <class Rule, class P, class G, class M, Truth kTruth>
@@ -50,7 +56,7 @@ struct UpdateChunk {
   template <int N>
   __device__ void at(const Place& place, int64_t element) {
     const int64_t at = place.row * t.pitch + place.column;
-    const auto before = load_pack<N, P>(t.parameter, at);
+    const auto before = load_stored<N, P>(t.parameter, at);
     const auto g = load<N>(static_cast<const G*>(t.gradient) + at);
     auto m = load<N>(static_cast<M*>(t.m) + at), v = m;
     if constexpr (Rule::has_v) v = load<N>(static_cast<M*>(t.v) + at);
@@ -61,18 +67,18 @@ struct UpdateChunk {
     }
     put<N>(t.m, at, m, Rounded::m, element);
     if constexpr (Rule::has_v) put<N>(t.v, at, v, Rounded::v, element);
-    const Pack<P, N> after = put_truth<N>(w, at, element);
+    const Stored<P, N> after = put_truth<N>(w, at, element);
 #pragma unroll
     for (int i = 0; i < N; ++i) changed += widen(before.at[i]) != widen(after.at[i]) ? 1 : 0;
   }
 
   template <int N>
-  __device__ Values<M, N> truth(const Pack<P, N>& parameter, int64_t at) const {
+  __device__ Values<M, N> truth(const Stored<P, N>& parameter, int64_t at) const {
     Values<M, N> w;
     if constexpr (kTruth == Truth::remainder) {
-      const auto low = load_pack<N, uint16_t>(t.master, at);
+      const auto low = load_stored<N, uint16_t>(t.master, at);
 #pragma unroll
-      for (int i = 0; i < N; ++i) w.at[i] = joined({parameter.at[i].bits, low.at[i]});
+      for (int i = 0; i < N; ++i) w.at[i] = kernels::joined({parameter.at[i].bits, low.at[i]});
     } else if constexpr (kTruth == Truth::copy) {
       w = load<N>(static_cast<const M*>(t.master) + at);
     } else {
@@ -84,35 +90,35 @@ struct UpdateChunk {
 
   // Stores parameter and truth; returns the parameter.
   template <int N>
-  __device__ Pack<P, N> put_truth(const Values<M, N>& w, int64_t at, int64_t element) const {
+  __device__ Stored<P, N> put_truth(const Values<M, N>& w, int64_t at, int64_t element) const {
     if constexpr (kTruth == Truth::parameter) {
       return put<N>(t.parameter, at, w, Rounded::weight, element);
     } else {
-      Pack<P, N> parameter;
+      Stored<P, N> parameter;
       if constexpr (kTruth == Truth::remainder) {
-        Pack<uint16_t, N> low;
+        Stored<uint16_t, N> low;
 #pragma unroll
         for (int i = 0; i < N; ++i) {
-          const SplitFloat parts = split(w.at[i]);
+          const SplitFloat parts = kernels::split(w.at[i]);
           parameter.at[i].bits = parts.nearest;
           low.at[i] = parts.remainder;
         }
-        store_pack(t.master, at, low);
+        store_stored(t.master, at, low);
       } else {
         store(static_cast<M*>(t.master) + at, w, Write::overwrite);
 #pragma unroll
         for (int i = 0; i < N; ++i) parameter.at[i] = narrow<P>(w.at[i]);
       }
-      store_pack(t.parameter, at, parameter);
+      store_stored(t.parameter, at, parameter);
       return parameter;
     }
   }
 
   // Stores as M, in bf16 rounded at random; returns what was stored.
   template <int N>
-  __device__ Pack<M, N> put(void* to, int64_t at, const Values<M, N>& values, Rounded what,
-                            int64_t element) const {
-    Pack<M, N> pack;
+  __device__ Stored<M, N> put(void* to, int64_t at, const Values<M, N>& values, Rounded what,
+                              int64_t element) const {
+    Stored<M, N> pack;
     if constexpr (std::is_same_v<M, bf16>) {
       static_assert(N == 8 || N == 1, "a thread's elements lie in one group of random bits");
       const PhiloxWords words =
@@ -126,7 +132,7 @@ struct UpdateChunk {
 #pragma unroll
       for (int i = 0; i < N; ++i) pack.at[i] = values.at[i];
     }
-    store_pack(to, at, pack);
+    store_stored(to, at, pack);
     return pack;
   }
 };

@@ -13,8 +13,9 @@ std::string AttentionProblem::key() const {
   const std::array<int64_t, 17> numbers{
       s.batch, s.tokens,  s.heads,    s.kv_heads, s.head_dim, s.window, s.documents, q_pitch,        k_pitch,
       v_pitch, out_pitch, dout_pitch, dq_pitch,   dk_pitch,   dv_pitch, backward,    s.deterministic};
-  std::string text = "bf16 scale " + std::to_string(scale);
-  for (const int64_t n : numbers) text.append(1, ' ').append(std::to_string(n));
+  std::string text = "bf16 scale ";
+  text += std::to_string(scale);
+  for (const int64_t n : numbers) text.append(" ").append(std::to_string(n));
   return text;
 }
 
@@ -23,8 +24,10 @@ std::string attention_library_refusal(const AttentionProblem& p) {
   if (s.batch < 1 || s.tokens < 2) return "sequences of fewer than two tokens";
   if (s.documents < s.batch) return "an unknown number of documents";
   if (s.head_dim > kMostHeadDim || s.head_dim % 16 != 0) {
-    return "heads of " + std::to_string(s.head_dim) + ", which is no multiple of 16 up to " +
-           std::to_string(kMostHeadDim);
+    return std::string("heads of ")
+        .append(std::to_string(s.head_dim))
+        .append(", which is no multiple of 16 up to ")
+        .append(std::to_string(kMostHeadDim));
   }
   if (s.packed() && s.deterministic) return "packed documents under the deterministic setting";
   const auto pitches = {p.q_pitch,    p.k_pitch,  p.v_pitch,  p.out_pitch,

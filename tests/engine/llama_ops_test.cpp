@@ -58,6 +58,21 @@ TEST_F(LlamaOps, RefuseAttentionOverWhatIsNoAttention) {
   EXPECT_THROW(attend({3, 8}, {3, 6}, 4, 3, 3), ShapeError);
   EXPECT_THROW(attend({4, 8}, {4, 4}, 4, 2, 3), ShapeError);
   EXPECT_THROW(attend({3, 8}, {3, 4}, 4, 2, 2), ShapeError);
+  const ops::AttentionShape too_few{
+      .batch = 3, .tokens = 1, .heads = 1, .kv_heads = 1, .head_dim = 2, .documents = 2};
+  EXPECT_THROW(ops::attention(tape, floats({3, 2}), floats({3, 2}), floats({3, 2}), ints({3}), too_few),
+               ShapeError);
+}
+
+TEST_F(LlamaOps, AttentionsRowsLieAsFarApartAsIsAsked) {
+  const ops::AttentionShape s{.batch = 1, .tokens = 3, .heads = 4, .kv_heads = 2, .head_dim = 2};
+  const auto attend = [&](int64_t pitch) {
+    return tape.info(
+        ops::attention(tape, floats({3, 8}), floats({3, 4}), floats({3, 4}), ints({3}), s, "a", pitch));
+  };
+  EXPECT_EQ(attend(0).pitch, 8);
+  EXPECT_EQ(attend(13).pitch, 13);
+  EXPECT_EQ(attend(13).shape, (Shape{3, 8}));
 }
 
 TEST_F(LlamaOps, AGradientInTwoPlacesIsRefusedRatherThanHalved) {

@@ -83,14 +83,15 @@ std::vector<int32_t> starts_of(int64_t rows, int64_t tokens, int64_t document) {
   return starts;
 }
 
-OpCase attention_case(const std::string& name, const ops::AttentionShape& s, int64_t document = 0) {
+OpCase attention_case(const std::string& name, const ops::AttentionShape& s, int64_t document = 0,
+                      int64_t pitch = 0) {
   return {"attention_" + name, [=](CaseBuilder& b) {
             const int64_t rows = s.batch * s.tokens;
             const Var q = activation(b, "q", {rows, s.heads * s.head_dim}, 1.5, s.heads * s.head_dim + 3);
             const Var k = activation(b, "k", {rows, s.kv_heads * s.head_dim}, 1.5);
             const Var v = activation(b, "v", {rows, s.kv_heads * s.head_dim}, 1.0);
             const Var starts = b.integers("starts", {rows}, starts_of(s.batch, s.tokens, document));
-            return std::vector<Var>{ops::attention(b.tape(), q, k, v, starts, s)};
+            return std::vector<Var>{ops::attention(b.tape(), q, k, v, starts, s, "attention", pitch)};
           }};
 }
 
@@ -175,6 +176,8 @@ std::vector<OpCase> llama_op_cases() {
       attention_case("token1", {.batch = 1, .tokens = 1, .heads = 1, .kv_heads = 1, .head_dim = 2}),
       attention_case("grouped", {.batch = 2, .tokens = 7, .heads = 4, .kv_heads = 2, .head_dim = 6}),
       attention_case("documents", {.batch = 2, .tokens = 11, .heads = 2, .kv_heads = 2, .head_dim = 4}, 4),
+      attention_case("pitched_out", {.batch = 2, .tokens = 5, .heads = 2, .kv_heads = 1, .head_dim = 4}, 3,
+                     11),
       attention_case("window",
                      {.batch = 1, .tokens = 13, .heads = 3, .kv_heads = 1, .head_dim = 4, .window = 3}),
       attention_case("blocks",

@@ -127,13 +127,11 @@ LETHE_HOST_DEVICE inline float joined(SplitFloat s) {
 }
 
 // ---- stochastic rounding to bf16 (Gupta et al., "Deep Learning with Limited Numerical Precision", 2015):
-// adds 16 random bits below the bf16's last and cuts, so the value is the expected one. What is not finite
-// stays so.
+// adds 16 random bits below the bf16's last and cuts, so the value is the expected one. An infinity has
+// nothing to carry from; what is no number is only cut. Without a branch: either side would draw bits of its
+// own.
 LETHE_HOST_DEVICE inline uint16_t rounded_at_random(float value, uint32_t random16) {
-  const uint32_t u = bits_of(value);
-  if ((u & 0x7f800000u) == 0x7f800000u)
-    return static_cast<uint16_t>((u >> 16) | ((u & 0xffffu) ? 0x40u : 0u));
-  return static_cast<uint16_t>((u + random16) >> 16);
+  return static_cast<uint16_t>((bits_of(value) + (value == value ? random16 : 0)) >> 16);
 }
 
 // What is rounded, each with bits of its own.

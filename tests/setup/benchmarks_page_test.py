@@ -10,6 +10,11 @@ SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "setup" / "benchmarks_p
 ROW = {"date": "2025-01-02", "commit": "0123456789abcdef", "device": "2 cores", "command": "lethe bench",
        "name": "training step", "value": 12.5, "unit": "GFLOP/s"}
 
+PAIR = {**ROW, "name": "7b", "value": 20000, "unit": "tokens/s", "peer": "tuned PyTorch", "peer_value": 16000,
+        "ratio": 1.25, "ratios": [1.25, 1.2, 1.3], "peer_line": {"tokens_per_s": 16000, "peak_gb": 46.9},
+        "lethe": {"shape": "7b", "method": "lora", "rank": 64, "batch": 2, "seq": 4096, "state": "fp32",
+                  "tokens_per_s": 20000, "mfu": 0.512, "peak_gb": 40.2}}
+
 
 def run(*arguments):
     return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
@@ -35,6 +40,24 @@ class Page(unittest.TestCase):
         page = self.make(newer, ROW)[1]
         self.assertIn("| training step | 20 GFLOP/s | numpy | 40 GFLOP/s | 0.5 | `lethe bench` | 012345678 |", page)
         self.assertNotIn("12.5", page)
+
+    def test_a_pair_has_a_table_of_its_own(self):
+        page = self.make(PAIR, ROW)[1]
+        self.assertIn("| 7b | LoRA r=64 | 2 x 4096 | fp32 | 20,000 | tuned PyTorch | 16,000 | 1.250 | 1.200 to 1.300, "
+                      "3 pairs | 0.512 | 40.2 | 46.9 | `lethe bench` |", page)
+        self.assertIn("| training step | 12.5 GFLOP/s |", page)
+
+    def test_a_pair_that_lacks_something_is_refused(self):
+        line = {**PAIR["lethe"]}
+        del line["mfu"]
+        without = {key: value for key, value in PAIR.items() if key != "peer_line"}
+        for row, word in ((without, "lacks 'peer_line'"), ({**PAIR, "ratios": []}, "'ratios' is []"),
+                          ({**PAIR, "lethe": line}, "'lethe' has no number 'mfu'"),
+                          ({**PAIR, "lethe": {**PAIR["lethe"], "shape": 7}}, "'lethe' has no text 'shape'")):
+            done, page = self.make(row)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(word, done.stderr)
+            self.assertIsNone(page)
 
     def test_a_bad_line_is_named_and_no_page_written(self):
         without = {key: value for key, value in ROW.items() if key != "unit"}

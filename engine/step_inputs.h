@@ -19,7 +19,8 @@ inline constexpr const char* learning_rate = "step.learning_rate";  // f64 [grou
 inline constexpr const char* loss_sum = "metrics.loss_sum";         // f64 [1]; over the step's targets
 inline constexpr const char* gradient_norm = "metrics.gradient_norm";        // f64 [1]; before clipping
 inline constexpr const char* parameters_moved = "metrics.parameters_moved";  // i64 [1]; values that changed
-inline constexpr const char* correct = "metrics.correct";                    // i64 [1]; targets guessed right
+inline constexpr const char* halted = "metrics.halted";    // i64 [1]; 1 from a step that diverged on
+inline constexpr const char* correct = "metrics.correct";  // i64 [1]; targets guessed right
 }  // namespace step
 
 // Declares them for up to `rows` sequences of `tokens` tokens; `compute` is the activations' dtype.

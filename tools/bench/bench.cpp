@@ -41,7 +41,7 @@ class TrainingSide {
     session_.set<int64_t>(step::seed, {1});
   }
 
-  StepResult step() { return Trainer(session_, *programs_.step).step({batch_.view()}, ++steps_, rates_); }
+  StepResult step() { return Trainer(session_, *programs_.step).step_now({batch_.view()}, ++steps_, rates_); }
   const Session& session() const { return session_; }
   // Seconds of each node since the session began, of the step's first program and of its update.
   std::vector<std::vector<double>> node_seconds() const {

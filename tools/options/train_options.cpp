@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/backend/backend.h"
+
 namespace lethe {
 
 const std::vector<std::string>& lora_modules() {
@@ -95,6 +97,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .seed = s.get<int64_t>("train.seed"),
       .max_gradient_norm = s.get<double>("train.max_gradient_norm"),
       .recompute = s.get<std::string>("train.recompute"),
+      .graph = s.get<bool>("train.graph"),
       .eval_every = s.get<int64_t>("train.eval_every"),
       .eval_batches = s.get<int64_t>("train.eval_batches"),
       .save_every = s.get<int64_t>("train.save_every"),
@@ -146,6 +149,9 @@ TrainOptions::Schedule schedule_of(const Settings& s) {
 }  // namespace
 
 TrainOptions train_options(const Settings& s) {
+  if (const auto device = s.get<std::string>("device"); !parse_device(device)) {
+    s.refuse("device", "\"" + device + "\" is none of auto, cpu, cuda, cuda:N");
+  }
   return {
       .model = model_of(s),
       .method = s.get<std::string>("method"),

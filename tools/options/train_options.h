@@ -45,6 +45,7 @@ struct TrainOptions {
     int64_t seed = 0;
     double max_gradient_norm = 0;  // 0: no clipping
     std::string recompute;         // none, norms, mlp, block
+    bool graph = true;             // replay programs on a GPU
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
   } train;
   struct Optimizer {
@@ -61,7 +62,7 @@ struct TrainOptions {
     double alpha_f_decay = 0, alpha_f_cooldown = 0;
   } schedule;
   std::string precision;        // float32, bfloat16, float64
-  std::string device = "auto";  // or cpu, cuda
+  std::string device = "auto";  // or cpu, cuda, cuda:N
   int64_t threads = 0;          // 0: all cores
   double memory_budget_gb = 0;
   std::string output;

@@ -167,10 +167,7 @@ void load_checkpoint(const CheckpointPath& checkpoint, Session& session,
     const Buffer b = session.buffer(t);
     const std::span<const std::byte> bytes = file.bytes(file.require(p.name));
     const int64_t row = b.width * size_of(b.dtype);
-    for (int64_t r = 0; r < b.rows; ++r) {
-      session.backend().upload(static_cast<std::byte*>(b.data) + r * b.pitch * size_of(b.dtype),
-                               bytes.data() + r * row, row);
-    }
+    session.backend().upload_rows(b.data, b.pitch * size_of(b.dtype), bytes.data(), row, b.rows);
   }
 }
 

@@ -59,22 +59,14 @@ void Session::write_values(int32_t index, DType dtype, const void* values, int64
   check_values(index, dtype, count);
   const Buffer b = buffer(index);
   const int64_t row = b.width * size_of(dtype);
-  if (b.pitch == b.width) return backend_->upload(b.data, values, b.rows * row);
-  for (int64_t r = 0; r < b.rows; ++r) {
-    backend_->upload(static_cast<std::byte*>(b.data) + r * b.pitch * size_of(dtype),
-                     static_cast<const std::byte*>(values) + r * row, row);
-  }
+  backend_->upload_rows(b.data, b.pitch * size_of(dtype), values, row, b.rows);
 }
 
 void Session::read_values(int32_t index, DType dtype, void* values, int64_t count) const {
   check_values(index, dtype, count);
   const Buffer b = buffer(index);
   const int64_t row = b.width * size_of(dtype);
-  if (b.pitch == b.width) return backend_->download(values, b.data, b.rows * row);
-  for (int64_t r = 0; r < b.rows; ++r) {
-    backend_->download(static_cast<std::byte*>(values) + r * row,
-                       static_cast<const std::byte*>(b.data) + r * b.pitch * size_of(dtype), row);
-  }
+  backend_->download_rows(values, b.data, b.pitch * size_of(dtype), row, b.rows);
 }
 
 }  // namespace lethe

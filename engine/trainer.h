@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,28 +27,54 @@ struct StepPrograms {
 };
 
 struct StepResult {
+  int64_t step = 0;          // counts from 1
   double loss = 0;           // mean over the step's targets, nats
   double gradient_norm = 0;  // before clipping
   int64_t parameters_moved = 0;
   int64_t targets = 0;
+  QueuedRead::Clock::time_point finished;  // when the host learned of it, the device's work being done
 };
 
+// Results come one step late: while the device computes a step, the host queues the next and only then reads
+// what the one before left. What queues nothing (the CPU) takes the same course.
 class Trainer {
  public:
   Trainer(Session& session, StepPrograms programs) : session_(session), programs_(programs) {}
 
-  // One optimizer step. step_index counts from 1; learning_rates has one value per parameter group. Throws
-  // DataError if no label is a target, DivergedError if loss or gradient norm is not finite (the weights are
-  // then as they were before the step).
-  StepResult step(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
-                  const std::vector<double>& learning_rates);
+  // Queues one optimizer step and returns the result of the step before it, if that was not taken yet.
+  // step_index counts from 1; learning_rates has one value per parameter group. Throws DataError if no label
+  // is a target, DivergedError naming the earlier step if its loss or gradient norm is not finite: the
+  // weights are then as they were before that step, and neither it nor this one counts.
+  std::optional<StepResult> step(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
+                                 const std::vector<double>& learning_rates);
+  // The result of the last step, if it was not taken yet: before anything but the next step looks at the
+  // session. Throws DivergedError.
+  std::optional<StepResult> finish();
+  // Queues one step and waits for its own result; nothing may be pending.
+  StepResult step_now(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
+                      const std::vector<double>& learning_rates);
+
+  // Whether the device has a queued step still to finish.
+  bool busy() const { return pending_ && !pending_->values->ready(); }
+  // Whether a result was not taken yet.
+  bool pending() const { return pending_.has_value(); }
 
  private:
+  struct Pending {
+    int64_t step = 0, targets = 0;
+    std::unique_ptr<QueuedRead> values;
+  };
+
+  Pending queue(const std::vector<MicroBatch>& micro_batches, int64_t step_index, int64_t targets,
+                const std::vector<double>& learning_rates);
+  StepResult take(Pending pending) const;
+
   Session& session_;
   StepPrograms programs_;
+  std::optional<Pending> pending_;
 };
 
-// Copies a batch into the program's inputs. Fewer tokens than the inputs hold: the rest keeps what it held.
+// Queues a batch for the program's inputs. Fewer tokens than the inputs hold: the rest keeps what it held.
 void set_batch(Session& session, const MicroBatch& batch);
 
 // Sets the reciprocal of the number of targets that the loss's gradient starts from.

@@ -18,7 +18,16 @@ namespace {
 struct PlanArguments {
   ConfigArguments config;
   bool show = false, json = false;
+  double budget_gb = 0;
 };
+
+// Where the run would be: a GPU's programs need other workspaces, and no GPU to be planned.
+Device device_of(const TrainOptions& options) {
+  const bool cuda = options.device == "auto" ? cuda_is_available() : options.device != "cpu";
+  if (cuda) return {DeviceKind::cuda, 1};
+  return {DeviceKind::cpu,
+          options.threads > 0 ? static_cast<int>(options.threads) : make_cpu_backend()->threads()};
+}
 
 void print_program(const Programs& programs, const Plan& plan) {
   for (size_t i = 0; i < programs.tapes.size(); ++i) {
@@ -36,6 +45,9 @@ int plan_command(const std::vector<std::string>& arguments) {
   PlanArguments a;
   add_config_arguments(app, a.config, train_table(), ConfigFile::required);
   app.add_flag("--show", a.show, "print every node of every program");
+  app.add_option("--budget", a.budget_gb,
+                 "refuse a plan of more GB (of 1e9 bytes), naming what would fit; 0: memory_budget_gb")
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("--json", a.json, "print the figures as one JSON object");
   parse(app, arguments);
 
@@ -53,11 +65,10 @@ int plan_command(const std::vector<std::string>& arguments) {
     spec = program_spec_of(options, open_model(options.model).config);
   }
   const Programs programs = record_programs(spec);
-  const int threads = options.threads > 0 ? static_cast<int>(options.threads) : make_cpu_backend()->threads();
-  const auto budget =
-      options.memory_budget_gb > 0 ? static_cast<int64_t>(options.memory_budget_gb * 1e9) : -1;
-  const PlanFigures figures =
-      plan_figures(programs, options.train.batch_size / options.train.micro_batch_size, threads, budget);
+  const double budget_gb = a.budget_gb > 0 ? a.budget_gb : options.memory_budget_gb;
+  const auto budget = budget_gb > 0 ? static_cast<int64_t>(budget_gb * 1e9) : -1;
+  const PlanFigures figures = plan_figures(
+      programs, spec, options.train.batch_size / options.train.micro_batch_size, device_of(options), budget);
   const int64_t checkpoint = checkpoint_bytes(*programs.state, tensors_to_save(*programs.state));
   if (whole_request) require_free_space(options.output, checkpoint * (options.train.keep_checkpoints + 1));
   if (shards) shards->keep();

@@ -14,6 +14,7 @@
 #include "tools/plan/describe.h"
 #include "tools/run/run_log.h"
 #include "tools/run/signals.h"
+#include "tools/trace/trace_file.h"
 
 namespace lethe {
 namespace {
@@ -39,8 +40,10 @@ int train_command(const std::vector<std::string>& arguments) {
   CLI::App app("Trains a model: full fine-tuning or LoRA, from a checkpoint or from scratch.", "lethe train");
   ConfigArguments config;
   bool resume = false;
+  TraceFile trace;
   add_config_arguments(app, config, train_table(), ConfigFile::required);
   app.add_flag("--resume", resume, "continue from the newest complete checkpoint in the output folder");
+  trace.add_options(app);
   parse(app, arguments);
 
   const Settings settings = load_settings(train_table(), config);
@@ -48,7 +51,7 @@ int train_command(const std::vector<std::string>& arguments) {
   if (!resume) require_no_run(asked.output);
   PreparedRun prepared = prepare_run(asked);
   log::info(describe_request(prepared));
-  TrainingRun run(std::move(prepared));
+  TrainingRun run(std::move(prepared), trace.load(asked.device));
   const TrainOptions& options = run.prepared().options;
   require_disk(run.prepared(), run.session().state());
   const int64_t resumed = resume ? run.resume() : 0;
@@ -58,9 +61,12 @@ int train_command(const std::vector<std::string>& arguments) {
   replace_file(options.output + "/config.yaml", settings.as_yaml());
   RunLog log(options.output, resumed, options.train.log_every);
   const SignalGuard signals;
-  const int64_t last = run.train({.on_step = [&](const StepRecord& r) { log.step(r); },
-                                  .on_evaluation = [&](const EvaluationRecord& r) { log.evaluation(r); },
-                                  .should_stop = [] { return SignalGuard::received() != 0; }});
+  const int64_t last =
+      run.train({.before_step = [&](int64_t step) { trace.before_step(step, run.prepared().steps); },
+                 .on_step = [&](const StepRecord& r) { log.step(r); },
+                 .on_evaluation = [&](const EvaluationRecord& r) { log.evaluation(r); },
+                 .should_stop = [] { return SignalGuard::received() != 0; }});
+  trace.finish();
   if (last < run.prepared().steps) {
     throw RunError(
         fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",

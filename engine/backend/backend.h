@@ -1,15 +1,18 @@
 // How programs get memory and run, for one kind of device.
 #pragma once
 
-#include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/backend/transfers.h"
 #include "engine/planner.h"
 #include "kernels/matmul_product.h"
 
 namespace lethe {
+
+class CudaTrace;
 
 // A program bound to its place in an arena, ready to run again and again.
 class Executable {
@@ -26,11 +29,27 @@ class Backend {
   // Zeroed memory, aligned to kAlignment. Throws MemoryError if the device has not that much.
   virtual std::shared_ptr<void> allocate(int64_t bytes) = 0;
   virtual std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) = 0;
-  // Moves bytes between host memory and the device's.
+
+  // Moves bytes between host memory and the device's, in order with the programs; the host's memory is the
+  // caller's again on return. The `rows` forms: rows of row_bytes without gaps on the host, `pitch` bytes
+  // apart on the device.
   virtual void upload(void* device, const void* host, int64_t bytes) = 0;
   virtual void download(void* host, const void* device, int64_t bytes) = 0;
+  virtual void upload_rows(void* device, int64_t pitch, const void* host, int64_t row_bytes, int64_t rows);
+  virtual void download_rows(void* host, const void* device, int64_t pitch, int64_t row_bytes, int64_t rows);
+
+  // The inputs of the next program: takes the host's bytes at once and returns. They arrive when the programs
+  // queued so far are done and before any queued later. Parts that touch on the device travel as one.
+  virtual void queue_uploads(std::span<const Upload> parts);
+  // Values as they are when the programs queued so far are done. The ranges lie in one allocation.
+  virtual std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges);
+
   virtual int threads() const = 0;
   virtual Device device() const { return {DeviceKind::cpu, threads()}; }
+  // Bytes of the device's own memory that an arena may have, and that were taken since the backend was made;
+  // -1 where the device has no memory of its own.
+  virtual int64_t free_memory() const { return -1; }
+  virtual int64_t memory_used() const { return -1; }
   // Returns when all work queued so far is done; throws DeviceError if any of it failed.
   virtual void wait() {}
 
@@ -40,6 +59,9 @@ class Backend {
   // kept.
   virtual std::vector<kernels::MatmulTuning> tune_products(const kernels::MatmulTuneOptions&) { return {}; }
   virtual std::string tuned_products_file() const { return ""; }
+  // Names what is queued until the end for tools that watch (NVTX).
+  virtual void begin_range(const std::string&) {}
+  virtual void end_range() {}
 };
 
 struct CpuOptions {
@@ -50,27 +72,42 @@ struct CpuOptions {
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options = {});
 
 struct CudaOptions {
-  bool graph = true;     // capture a program at its second run and replay it from then on
-  bool profile = false;  // time every node, which rules a graph out
+  bool graph = true;                 // capture a program at its second run and replay it from then on
+  bool profile = false;              // time every node, which rules a graph out
+  int ordinal = 0;                   // which GPU
+  std::shared_ptr<CudaTrace> trace = nullptr;  // told what is launched; may be absent
   // Use the algorithms kept for matrix products (engine/backend/matmul_cache.h), in this folder or, where it
   // is empty, the user's. They are faster and may round otherwise than the library's own choice.
   bool tuned_products = true;
   std::string matmul_cache = {};
 };
 
-// Whether this build has the CUDA backend and the machine a GPU that it can use.
-bool cuda_is_available();
-// On the first GPU. Throws DeviceError without one, or in a build without CUDA.
+// What keeps this build and machine from using a GPU: it is absent (a build without CUDA, no driver, no such
+// GPU) or there and unfit (a driver or GPU that this build's code does not run on). text: what is missing and
+// what would do.
+struct CudaTrouble {
+  enum class Kind : uint8_t { none, absent, unfit } kind = Kind::none;
+  std::string text;
+};
+CudaTrouble cuda_trouble(int ordinal = 0);
+bool cuda_is_available(int ordinal = 0);
+// Throws DeviceError naming the trouble.
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options = {});
 
 struct BackendOptions {
-  std::string device = "auto";  // auto: a GPU if there is one; cpu; cuda
+  std::string device = "auto";  // auto: a GPU if there is one; cpu; cuda; cuda:N for the GPU with that number
   int threads = 0;              // of the CPU; 0: one per core the process may use
+  bool graph = true;            // of the GPU: replay programs as graphs
+  std::shared_ptr<CudaTrace> trace = nullptr;  // of the GPU; may be absent
   bool tuned_products = true;   // of a GPU: as in CudaOptions
   std::string matmul_cache = {};
 };
 
-// Throws ConfigError for a device that this build or this machine has not got.
+// Whether `text` is what BackendOptions::device may be; the number of "cuda:N" goes to *ordinal.
+bool parse_device(const std::string& text, int* ordinal = nullptr);
+
+// Throws ConfigError for a device that this build or this machine has not got, DeviceError for a GPU or
+// driver that does not fit this build. auto passes over such a GPU and says why on the log.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
 }  // namespace lethe

@@ -1,11 +1,18 @@
-// The CUDA backend: one stream of one GPU, one allocation of exactly the planned bytes. Uploads, downloads
-// and programs are all queued on the stream, so they happen in the order they were asked for.
+// The CUDA backend: one GPU, one allocation of exactly the planned bytes. Programs, uploads and downloads are
+// queued on one stream, so they happen in the order they were asked for; inputs come on a stream of their own
+// and are waited for there.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "engine/architectures.h"
 #include "engine/backend/cuda_executable.h"
+#include "engine/backend/cuda_inputs.h"
 #include "engine/backend/cuda_matmuls.h"
+#include "engine/backend/cuda_ranges.h"
+#include "engine/backend/cuda_reads.h"
+#include "engine/backend/cuda_staging.h"
 
 namespace lethe {
 namespace {
@@ -17,29 +24,44 @@ std::string attention_plan_folder() {
   return home && *home == '/' ? fmt::format("{}/.cache/lethe/attention", home) : "";
 }
 
+// What an arena leaves to the GPU's context: kernels are loaded when they are first used, and libraries keep
+// tables of their own.
+constexpr int64_t kReserve = int64_t{256} << 20;
+
+struct DeviceMemory {
+  int64_t free = 0, total = 0;
+};
+
+DeviceMemory device_memory() {
+  size_t free = 0, total = 0;
+  check_cuda(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return {static_cast<int64_t>(free), static_cast<int64_t>(total)};
+}
+
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(const CudaOptions& options) : options_(options) {
-    check_cuda(cudaSetDevice(0), "the first GPU");
-    cudaStream_t made = nullptr;
-    check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreate");
-    stream_ = {made, [](cudaStream_t s) { cudaStreamDestroy(s); }};
+  explicit CudaBackend(const CudaOptions& options)
+      : options_(options),
+        stream_(make_stream_on(options.ordinal)),
+        inputs_(stream_.get()),
+        reads_(stream_.get()),
+        staging_(stream_.get()) {
     matmuls_ = std::make_unique<CudaMatmuls>(options_);
     attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(attention_plan_folder());
+    free_at_start_ = device_memory().free;
   }
 
   std::shared_ptr<void> allocate(int64_t bytes) override {
-    size_t free = 0, total = 0;
-    check_cuda(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
-    void* memory = nullptr;
-    const auto wanted = static_cast<size_t>(std::max(bytes, kAlignment));
-    if (wanted > free) {
+    const DeviceMemory memory = device_memory();
+    void* made = nullptr;
+    const int64_t wanted = std::max(bytes, kAlignment);
+    if (wanted > memory.free) {
       throw MemoryError("arena", fmt::format("{} bytes do not fit the GPU's memory: {} of its {} are free",
-                                             bytes, free, total));
+                                             bytes, memory.free, memory.total));
     }
-    check_cuda(cudaMalloc(&memory, wanted), "cudaMalloc");
-    std::shared_ptr<void> owned(memory, [](void* p) { cudaFree(p); });
-    check_cuda(cudaMemsetAsync(memory, 0, wanted, stream_.get()), "cudaMemset");
+    check_cuda(cudaMalloc(&made, static_cast<size_t>(wanted)), "cudaMalloc");
+    std::shared_ptr<void> owned(made, [](void* p) { cudaFree(p); });
+    check_cuda(cudaMemsetAsync(made, 0, static_cast<size_t>(wanted), stream_.get()), "cudaMemset");
     wait();
     return owned;
   }
@@ -57,40 +79,85 @@ class CudaBackend final : public Backend {
   std::string tuned_products_file() const override { return matmuls_->file(); }
 
   void upload(void* device, const void* host, int64_t bytes) override {
-    check_cuda(
-        cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_.get()),
-        "upload");
-    wait();  // the caller's memory may go
+    staging_.upload(device, bytes, host, bytes, 1);
   }
   void download(void* host, const void* device, int64_t bytes) override {
-    check_cuda(
-        cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_.get()),
-        "download");
-    wait();
+    staging_.download(host, device, bytes, bytes, 1);
+  }
+  void upload_rows(void* device, int64_t pitch, const void* host, int64_t row_bytes, int64_t rows) override {
+    staging_.upload(device, pitch, host, row_bytes, rows);
+  }
+  void download_rows(void* host, const void* device, int64_t pitch, int64_t row_bytes,
+                     int64_t rows) override {
+    staging_.download(host, device, pitch, row_bytes, rows);
+  }
+  void queue_uploads(std::span<const Upload> parts) override { inputs_.queue(parts); }
+  std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges) override {
+    return reads_.queue(ranges);
   }
   void wait() override { check_cuda(cudaStreamSynchronize(stream_.get()), "the GPU's queued work"); }
 
   int threads() const override { return 1; }
   Device device() const override { return {DeviceKind::cuda, 1}; }
+  int64_t free_memory() const override { return std::max<int64_t>(0, device_memory().free - kReserve); }
+  int64_t memory_used() const override { return free_at_start_ - device_memory().free; }
+  void begin_range(const std::string& name) override {
+    push_range(name);
+    if (options_.trace) options_.trace->begin_range(name);
+  }
+  void end_range() override {
+    if (options_.trace) options_.trace->end_range();
+    pop_range();
+  }
 
  private:
+  static CudaStream make_stream_on(int ordinal) {
+    check_cuda(cudaSetDevice(ordinal), fmt::format("GPU {}", ordinal));
+    return make_stream();
+  }
+
   CudaOptions options_;
-  std::shared_ptr<CUstream_st> stream_;
+  CudaStream stream_;
+  CudaInputs inputs_;
+  CudaReads reads_;
+  CudaStaging staging_;
   std::unique_ptr<CudaMatmuls> matmuls_;
   std::unique_ptr<kernels::cuda::AttentionLibrary> attention_;
+  int64_t free_at_start_ = 0;
 };
 
 }  // namespace
 
-bool cuda_is_available() {
-  int count = 0;
-  const bool found = cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+CudaTrouble cuda_trouble(int ordinal) {
+  using enum CudaTrouble::Kind;
+  int driver = 0, count = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
+  if (std::string trouble = driver_trouble(driver, compiled_runtime()); !trouble.empty()) {
+    return {driver == 0 ? absent : unfit, std::move(trouble)};
+  }
+  const cudaError_t status = cudaGetDeviceCount(&count);
   cudaGetLastError();  // having none is no error of a later call
-  return found;
+  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
+    return {absent, "no GPU is visible"};
+  }
+  if (status != cudaSuccess) return {unfit, std::string("the driver says: ") + cudaGetErrorString(status)};
+  if (ordinal < 0 || ordinal >= count) {
+    return {absent, fmt::format("there is no GPU {}; {} visible", ordinal, count)};
+  }
+  int major = 0, minor = 0;
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal),
+             "compute capability");
+  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal),
+             "compute capability");
+  std::string trouble = gpu_trouble(fmt::format("GPU {}", ordinal), major, minor);
+  const auto kind = trouble.empty() ? none : unfit;
+  return {kind, std::move(trouble)};
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
-  if (!cuda_is_available()) throw DeviceError("cuda", "this machine has no GPU that CUDA can use");
+  if (const CudaTrouble trouble = cuda_trouble(options.ordinal); trouble.kind != CudaTrouble::Kind::none) {
+    throw DeviceError("cuda", trouble.text);
+  }
   return std::make_unique<CudaBackend>(options);
 }
 

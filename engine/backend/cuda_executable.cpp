@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "engine/backend/cuda_ranges.h"
+
 namespace lethe {
 
 CudaExecutable::CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, cudaStream_t stream,
                                kernels::cuda::MatmulLibrary& matmuls,
                                kernels::cuda::AttentionLibrary& attention, const CudaOptions& options)
-    : stream_(stream), matmuls_(matmuls), attention_(attention), options_(options) {
+    : name_(tape.name()), stream_(stream), matmuls_(matmuls), attention_(attention), options_(options) {
   const auto place = [&](const Placement& p) { return static_cast<std::byte*>(arena) + p.offset; };
   const auto buffer = [&](Var v) {
     const TensorInfo& t = tape.info(v);
@@ -48,31 +50,63 @@ CudaLaunch CudaExecutable::launch_of(const Step& step) const {
 }
 
 void CudaExecutable::run() {
+  const NamedRange range(name_);
   if (options_.profile) return run_timed();
   // The first run loads kernels and lets libraries set up what a capture must not see.
   if (++runs_ == 2 && options_.graph) capture();
-  if (graph_) return check_cuda(cudaGraphLaunch(graph_, stream_), "cudaGraphLaunch");
-  queue_nodes();
+  if (!graph_) return queue_nodes();
+  const bool traced = options_.trace && options_.trace->running();
+  if (traced) options_.trace->push(graph_paths_);
+  const cudaError_t status = cudaGraphLaunch(graph_, stream_);
+  if (traced) options_.trace->pop();
+  check_cuda(status, "cudaGraphLaunch");
+}
+
+void CudaExecutable::queue(const Step& step) {
+  const NamedRange range(step.path);
+  step.op->run(launch_of(step));
+  check_cuda(cudaGetLastError(), step.path);
 }
 
 void CudaExecutable::queue_nodes() {
   for (const Step& step : steps_) {
-    step.op->run(launch_of(step));
-    check_cuda(cudaGetLastError(), step.path);
+    const bool traced = options_.trace && options_.trace->running();
+    if (traced) options_.trace->push(std::make_shared<const std::vector<std::string>>(1, step.path));
+    queue(step);
+    if (traced) options_.trace->pop();
   }
+}
+
+// Kernels, copies and fills in the graph that is being captured.
+size_t CudaExecutable::captured_pieces() const {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cudaGraph_t graph = nullptr;
+  check_cuda(cudaStreamGetCaptureInfo(stream_, &status, nullptr, &graph, nullptr, nullptr, nullptr),
+             "cudaStreamGetCaptureInfo");
+  size_t count = 0;
+  check_cuda(cudaGraphGetNodes(graph, nullptr, &count), "cudaGraphGetNodes");
+  return count;
 }
 
 void CudaExecutable::capture() {
   check_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   cudaGraph_t recorded = nullptr;
+  std::vector<std::string> paths;
+  std::vector<size_t> counts;
   try {
-    queue_nodes();
+    for (const Step& step : steps_) {
+      queue(step);
+      if (!options_.trace) continue;
+      paths.push_back(step.path);
+      counts.push_back(captured_pieces());
+    }
   } catch (...) {
     cudaStreamEndCapture(stream_, &recorded);
     if (recorded) cudaGraphDestroy(recorded);
     throw;
   }
   check_cuda(cudaStreamEndCapture(stream_, &recorded), "cudaStreamEndCapture");
+  graph_paths_ = std::make_shared<const std::vector<std::string>>(paths_of_captured(paths, counts));
   const cudaError_t status = cudaGraphInstantiate(&graph_, recorded, 0);
   cudaGraphDestroy(recorded);
   check_cuda(status, "cudaGraphInstantiate");
@@ -80,6 +114,7 @@ void CudaExecutable::capture() {
 
 void CudaExecutable::run_timed() {
   for (size_t n = 0; n < steps_.size(); ++n) {
+    const NamedRange range(steps_[n].path);
     check_cuda(cudaEventRecord(events_[n], stream_), "cudaEventRecord");
     steps_[n].op->run(launch_of(steps_[n]));
     check_cuda(cudaGetLastError(), steps_[n].path);

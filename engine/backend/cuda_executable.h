@@ -8,6 +8,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/backend/cuda_check.h"
+#include "engine/backend/cuda_trace.h"
 #include "kernels/attention_library.h"
 #include "kernels/matmul.h"
 
@@ -40,9 +41,12 @@ class CudaExecutable final : public Executable {
 
   CudaLaunch launch_of(const Step& step) const;
   void queue_nodes();
+  void queue(const Step& step);
   void capture();
+  size_t captured_pieces() const;
   void run_timed();
 
+  std::string name_;
   std::vector<Step> steps_;
   cudaStream_t stream_;
   kernels::cuda::MatmulLibrary& matmuls_;
@@ -50,6 +54,7 @@ class CudaExecutable final : public Executable {
   CudaOptions options_;
   int runs_ = 0;
   cudaGraphExec_t graph_ = nullptr;
+  CudaTrace::Paths graph_paths_;     // of each piece of the graph's work, where it is traced
   std::vector<cudaEvent_t> events_;  // before each node and after the last, where nodes are timed
   std::vector<double> seconds_;
 };

@@ -10,12 +10,7 @@ TensorToWrite session_tensor(const Session& session, int32_t index, const std::s
           [b, backend](int64_t first, int64_t count, std::byte* out) {
             const int64_t size = size_of(b.dtype), row = b.width * size;
             const auto* data = static_cast<const std::byte*>(b.data);
-            if (b.pitch == b.width) {
-              backend->download(out, data + first * row, count * row);
-              return;
-            }
-            for (int64_t r = 0; r < count; ++r)
-              backend->download(out + r * row, data + (first + r) * b.pitch * size, row);
+            backend->download_rows(out, data + first * b.pitch * size, b.pitch * size, row, count);
           }};
 }
 

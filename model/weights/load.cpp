@@ -5,21 +5,24 @@
 namespace lethe {
 namespace {
 
-// The backend's memory may not be the host's: a staging buffer of some rows goes between.
+// Straight from the mapped file where it holds the engine's own type; else a buffer of some converted rows
+// goes between.
 void load(Session& session, const std::string& name, const SafetensorsFile& file,
           const std::string& stored_name) {
   constexpr int64_t kStagingBytes = 8 << 20;
   const Buffer b = session.buffer(name);
-  const int64_t row = b.width * size_of(b.dtype);
+  const int64_t row = b.width * size_of(b.dtype), pitch = b.pitch * size_of(b.dtype);
+  const SafetensorsEntry& entry = file.require(stored_name);
+  if (entry.type == stored_type_of(b.dtype)) {
+    return session.backend().upload_rows(b.data, pitch, file.bytes(entry).data(), row, b.rows);
+  }
   const int64_t rows_at_once = std::max<int64_t>(1, kStagingBytes / std::max<int64_t>(1, row));
   std::vector<std::byte> staging(static_cast<size_t>(std::min(rows_at_once, b.rows) * row));
   for (int64_t first = 0; first < b.rows; first += rows_at_once) {
     const int64_t count = std::min(rows_at_once, b.rows - first);
     file.read(stored_name, {staging.data(), b.dtype, b.width}, {first, count});
-    for (int64_t r = 0; r < count; ++r) {
-      session.backend().upload(static_cast<std::byte*>(b.data) + (first + r) * b.pitch * size_of(b.dtype),
-                               staging.data() + r * row, row);
-    }
+    session.backend().upload_rows(static_cast<std::byte*>(b.data) + first * pitch, pitch, staging.data(), row,
+                                  count);
   }
 }
 

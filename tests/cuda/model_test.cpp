@@ -59,7 +59,7 @@ Curve train(const ProgramSpec& spec, std::unique_ptr<Backend> backend, int64_t s
   const std::vector<double> rates(static_cast<size_t>(elements_of(rate.shape)),
                                   spec.optimizer->learning_rate);
   for (int64_t s = 1; s <= steps; ++s) {
-    const StepResult result = trainer.step({batch.part(0, spec.rows)}, s, rates);
+    const StepResult result = trainer.step_now({batch.part(0, spec.rows)}, s, rates);
     curve.losses.push_back(result.loss);
     curve.norms.push_back(result.gradient_norm);
   }

@@ -95,7 +95,11 @@ TEST(Memory, EvaluatingTakesNoMoreThanAFewBatches) {
 
 TEST(Memory, NoBudgetStandsForTheMachines) {
   EXPECT_EQ(memory_budget(0, Device{}), find_memory().total);
-  EXPECT_EQ(memory_budget(0, {.kind = DeviceKind::cuda}), -1);
+  const Device gpu{.kind = DeviceKind::cuda};
+  EXPECT_EQ(memory_budget(0, gpu), -1);
+  EXPECT_EQ(memory_budget(0, gpu, 1000), 1000);
+  EXPECT_EQ(memory_budget(1e-6, gpu, 5000), 1000);
+  EXPECT_EQ(memory_budget(1e-6, gpu, 500), 500);
   EXPECT_GT(memory_budget(0, Device{}), 0);
   EXPECT_EQ(memory_budget(1.5, Device{}), 1'500'000'000);
 }

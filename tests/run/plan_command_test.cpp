@@ -117,5 +117,15 @@ TEST(PlanCommand, BeyondTheBudgetIsRefusedByTheTensorsName) {
   }
 }
 
+TEST(PlanCommand, NamesTheCheapestChangeThatWouldFitABudget) {
+  const CommandResult whole =
+      lethe_command({"plan", kConfigs + "llama-2-7b-lora-r64.yaml", "--budget", "500"});
+  EXPECT_EQ(whole.status, 0) << whole.err;
+  const CommandResult result =
+      lethe_command({"plan", kConfigs + "llama-2-7b-lora-r64.yaml", "--budget", "40"});
+  EXPECT_EQ(result.status, 2);
+  expect_parts(result.err, {"needs ", " GB of 40.0 GB; ", "train.", " would fit ("});
+}
+
 }  // namespace
 }  // namespace lethe::test

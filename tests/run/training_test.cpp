@@ -56,7 +56,7 @@ TEST(Threads, ThreeStepsGiveTheSameWeightsAndOptimizerBits) {
     const auto trained = [&](int threads) {
       auto run = std::make_unique<TinyRun>(spec, threads);
       Trainer trainer(*run->session, *run->programs.step);
-      for (int64_t s = 1; s <= 3; ++s) trainer.step({batch.part(0, spec.rows)}, s, rates(*run, 1e-3));
+      for (int64_t s = 1; s <= 3; ++s) trainer.step_now({batch.part(0, spec.rows)}, s, rates(*run, 1e-3));
       return run;
     };
     const auto one = trained(1), two = trained(2), four = trained(4),
@@ -88,7 +88,7 @@ TEST(Overfitting, AMillionParametersLearnOneBatchByHeart) {
   int64_t steps = 0;
   while (steps < 150 && (steps == 0 || loss >= 0.01)) {
     ++steps;
-    loss = trainer.step({batch.part(0, spec.rows)}, steps, rates(run, 2e-3)).loss;
+    loss = trainer.step_now({batch.part(0, spec.rows)}, steps, rates(run, 2e-3)).loss;
     if (steps == 1) first = loss;
   }
   EXPECT_NEAR(first, std::log(512.0), 0.3) << "an untrained model knows nothing";

@@ -166,7 +166,7 @@ TEST(Lora, IsTheSameInsideTheProductsOrAdded) {
     Trainer trainer(*made.session, *made.programs.step);
     std::vector<double> found;
     for (int64_t step = 1; step <= 3; ++step) {
-      const StepResult result = trainer.step({batch.part(0, spec.rows)}, step, {1e-2});
+      const StepResult result = trainer.step_now({batch.part(0, spec.rows)}, step, {1e-2});
       found.push_back(result.loss);
       found.push_back(result.gradient_norm);
     }
@@ -201,7 +201,7 @@ TEST(Lora, LeavesEveryFrozenByteAsItWas) {
   const auto adapters = host_values(session, "model.layers.1.mlp.down_proj.lora_B.weight");
   const TinyBatch batch(spec.rows, spec.tokens, spec.config.vocab_size);
   Trainer trainer(session, *run.programs.step);
-  for (int64_t step = 1; step <= 5; ++step) trainer.step({batch.part(0, spec.rows)}, step, {1e-2});
+  for (int64_t step = 1; step <= 5; ++step) trainer.step_now({batch.part(0, spec.rows)}, step, {1e-2});
   EXPECT_EQ(before, frozen());
   EXPECT_NE(adapters, host_values(session, "model.layers.1.mlp.down_proj.lora_B.weight"));
 }
@@ -219,7 +219,7 @@ TEST(Accumulation, EqualsOneBatchToRounding) {
     std::vector<MicroBatch> parts;
     for (int64_t r = 0; r < 4; r += rows_at_once) parts.push_back(batch.part(r, rows_at_once));
     Trainer trainer(*run.session, *run.programs.step);
-    const StepResult result = trainer.step(parts, 1, {0.0});
+    const StepResult result = trainer.step_now(parts, 1, {0.0});
     std::map<std::string, std::vector<double>> found;
     found["loss"] = {result.loss};
     found["norm"] = {result.gradient_norm};

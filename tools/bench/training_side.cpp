@@ -18,7 +18,7 @@ TrainingSide::TrainingSide(const ProgramSpec& spec, std::unique_ptr<Backend> bac
 }
 
 StepResult TrainingSide::step() {
-  return trainer_.step({batch_.view()}, ++steps_, rates_);
+  return trainer_.step_now({batch_.view()}, ++steps_, rates_);
 }
 
 std::vector<std::vector<double>> TrainingSide::node_seconds() const {

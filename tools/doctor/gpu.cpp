@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "engine/architectures.h"
 #include "tools/doctor/machine.h"
 #include "tools/doctor/shared_library.h"
 
@@ -43,6 +44,7 @@ void find_devices(const SharedLibrary& driver, Cuda& cuda) {
         get_attribute(&gpu.minor, capability_minor, device) == 0) {
       gpu.name = name.data();
       gpu.memory = static_cast<int64_t>(bytes);
+      if (cuda.compiled_in) gpu.trouble = gpu_trouble(fmt::format("GPU {}", device), gpu.major, gpu.minor);
       cuda.devices.push_back(gpu);
     }
   }
@@ -53,6 +55,7 @@ void find_devices(const SharedLibrary& driver, Cuda& cuda) {
 Cuda find_cuda() {
   Cuda cuda;
   cuda.compiled_in = LETHE_WITH_CUDA;
+  cuda.architectures = compiled_architectures();
   cuda.runtime = runtime_version();
   const SharedLibrary driver{"libcuda.so.1"};
   const auto get_version = driver.function<int (*)(int*)>("cuDriverGetVersion");
@@ -67,6 +70,7 @@ Cuda find_cuda() {
     return cuda;
   }
   find_devices(driver, cuda);
+  if (cuda.compiled_in && cuda.trouble.empty()) cuda.trouble = driver_trouble(version, compiled_runtime());
   return cuda;
 }
 

@@ -34,6 +34,7 @@ struct Gpu {
   std::string name;
   int64_t memory = 0;        // bytes
   int major = 0, minor = 0;  // compute capability
+  std::string trouble;       // why this build cannot use it
 };
 struct Cuda {
   bool compiled_in = false;
@@ -41,6 +42,7 @@ struct Cuda {
   std::string trouble;  // why a driver that is there cannot be used
   std::string runtime;  // version of the runtime library; empty: not found
   std::vector<Gpu> devices;
+  std::string architectures;  // that this build has code for
 };
 Cuda find_cuda();
 

@@ -22,6 +22,11 @@ std::string or_none(const std::string& text) {
   return text.empty() ? "not found" : text;
 }
 
+bool is_usable(const Cuda& cuda) {
+  return cuda.compiled_in && cuda.trouble.empty() &&
+         std::ranges::any_of(cuda.devices, [](const Gpu& g) { return g.trouble.empty(); });
+}
+
 // What lethe can do with the GPUs, in one sentence.
 std::string gpu_use(const Cuda& cuda) {
   if (cuda.driver.empty()) {
@@ -32,6 +37,10 @@ std::string gpu_use(const Cuda& cuda) {
   }
   if (cuda.devices.empty()) {
     return "the driver is there but shows no GPU: training runs on the CPU";
+  }
+  const bool fits = std::ranges::any_of(cuda.devices, [](const Gpu& g) { return g.trouble.empty(); });
+  if (!fits) {
+    return "training runs on the CPU: " + cuda.devices[0].trouble;
   }
   return cuda.compiled_in ? "training can run on the GPU (device: cuda)"
                           : "not used: this lethe was built without CUDA (needs nvcc and the preset cuda)";
@@ -50,7 +59,8 @@ std::vector<Line> lines_of(const Machine& m) {
       {"sgemm", fmt::format("{:.1f} GFLOP/s", m.blas.sgemm_gflops), "measured, 1024 x 1024 x 1024, float32"},
       {"CUDA in lethe", m.cuda.compiled_in ? "yes" : "no", gpu_use(m.cuda)},
       {"CUDA driver", m.cuda.driver.empty() ? "not found" : "up to CUDA " + m.cuda.driver, ""},
-      {"CUDA runtime", or_none(m.cuda.runtime), ""},
+      {"CUDA runtime", or_none(m.cuda.runtime),
+       m.cuda.compiled_in ? "kernels compiled for " + m.cuda.architectures : ""},
   };
   for (size_t i = 0; i < m.cuda.devices.size(); ++i) {
     const Gpu& gpu = m.cuda.devices[i];
@@ -99,7 +109,8 @@ std::string report_json(const Machine& m) {
   for (const Gpu& gpu : m.cuda.devices) {
     devices.push_back({{"name", gpu.name},
                        {"memory_bytes", gpu.memory},
-                       {"compute_capability", fmt::format("{}.{}", gpu.major, gpu.minor)}});
+                       {"compute_capability", fmt::format("{}.{}", gpu.major, gpu.minor)},
+                       {"trouble", version_of(gpu.trouble)}});
   }
   for (const Component& library : m.libraries) {
     libraries[library.name] = library.version;
@@ -124,7 +135,8 @@ std::string report_json(const Machine& m) {
         {"trouble", version_of(m.cuda.trouble)},
         {"runtime", version_of(m.cuda.runtime)},
         {"devices", devices},
-        {"usable", m.cuda.compiled_in && !m.cuda.devices.empty()},
+        {"architectures", m.cuda.architectures},
+        {"usable", is_usable(m.cuda)},
         {"use", gpu_use(m.cuda)}}},
       {"nccl", version_of(m.nccl.version)},
       {"mpi", version_of(m.mpi.version)},

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/backend/backend.h"
+
 namespace lethe {
 
 const std::vector<std::string>& lora_modules() {
@@ -97,6 +99,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .gradients = s.get<std::string>("train.gradients"),
       .recompute = s.get<std::string>("train.recompute"),
       .deterministic = s.get<bool>("train.deterministic"),
+      .graph = s.get<bool>("train.graph"),
       .eval_every = s.get<int64_t>("train.eval_every"),
       .eval_batches = s.get<int64_t>("train.eval_batches"),
       .save_every = s.get<int64_t>("train.save_every"),
@@ -158,6 +161,9 @@ void require_wide_enough(const Settings& s, std::string_view name) {
 
 TrainOptions train_options(const Settings& s) {
   for (const char* name : {"train.gradients", "optimizer.state"}) require_wide_enough(s, name);
+  if (const auto device = s.get<std::string>("device"); !parse_device(device)) {
+    s.refuse("device", "\"" + device + "\" is none of auto, cpu, cuda, cuda:N");
+  }
   return {
       .model = model_of(s),
       .method = s.get<std::string>("method"),

@@ -47,6 +47,7 @@ struct TrainOptions {
     std::string gradients = "auto";  // or float32, bfloat16
     std::string recompute;           // none, norms, mlp, block
     bool deterministic = false;
+    bool graph = true;  // replay programs on a GPU
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
     bool tuned_products = true;
   } train;
@@ -65,7 +66,7 @@ struct TrainOptions {
     double alpha_f_decay = 0, alpha_f_cooldown = 0;
   } schedule;
   std::string precision;        // float32, bfloat16, float64
-  std::string device = "auto";  // or cpu, cuda
+  std::string device = "auto";  // or cpu, cuda, cuda:N
   int64_t threads = 0;          // 0: all cores
   double memory_budget_gb = 0;
   std::string output;

@@ -90,6 +90,9 @@ std::vector<Option> train_options_list() {
        "Whether a run on a GPU gives the same bits each time, at some cost of speed and memory; on the CPU "
        "it "
        "always does."},
+      {"train.graph", Type::boolean, "true", AnyValue{},
+       "On a GPU: capture each program once and replay it as one; false queues its nodes one by one. Changes "
+       "no result."},
       {"train.eval_every", Type::integer, "100", at_least(0),
        "Measure the held-out texts each time so many steps are done; 0: never.", "steps"},
       {"train.eval_batches", Type::integer, "16", at_least(1),
@@ -145,8 +148,9 @@ std::vector<Option> machine_options() {
   return {
       {"precision", Type::text, "float32", Choices{{"float32", "bfloat16", "float64"}},
        "Type of weights and activations; train.gradients and optimizer.state say what is kept beside them."},
-      {"device", Type::text, "auto", Choices{{"auto", "cpu", "cuda"}},
-       "auto takes the GPU if this build and machine have one."},
+      {"device", Type::text, "auto", AnyValue{},
+       "auto, cpu, cuda, or cuda:N for the GPU with that number; auto takes the first GPU if this build and "
+       "machine have one."},
       {"threads", Type::integer, "0", between(0, 4096), "CPU threads; 0: all cores. Changes no result."},
       {"memory_budget_gb", Type::number, "0", at_least(0),
        "Memory that the run may use on its device; 0: all that the device has.", "GB of 1e9 bytes"},

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/weights/names.h"
+#include "tools/run/fit.h"
 
 namespace lethe {
 namespace {
@@ -67,9 +68,10 @@ std::string describe_request(const PreparedRun& run) {
   return text;
 }
 
-PlanFigures plan_figures(const Programs& programs, int64_t micro_batches, int threads, int64_t budget_bytes) {
+PlanFigures plan_figures(const Programs& programs, const ProgramSpec& spec, int64_t micro_batches,
+                         const Device& device, int64_t budget_bytes) {
   PlanFigures f;
-  f.plan = make_plan(*programs.state, programs.views(), {.threads = threads}, budget_bytes);
+  f.plan = plan_within(programs, spec, device, budget_bytes);
   const auto add = [&](const Tape& tape, double times) {
     for (const Node& node : tape.nodes()) {
       const double flops = node.op->cost(node, tape).flops * times;

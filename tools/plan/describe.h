@@ -19,8 +19,10 @@ struct PlanFigures {
   size_t nodes = 0;
 };
 
-// Counts of one optimizer step with this many micro-batches.
-PlanFigures plan_figures(const Programs& programs, int64_t micro_batches, int threads, int64_t budget_bytes);
+// Counts of one optimizer step with this many micro-batches, planned for this device. Throws MemoryError
+// beyond the budget (< 0: none), saying what would fit.
+PlanFigures plan_figures(const Programs& programs, const ProgramSpec& spec, int64_t micro_batches,
+                         const Device& device, int64_t budget_bytes);
 
 // Bytes by kind and FLOPs, as text and as JSON.
 std::string describe_plan(const PlanFigures& figures);

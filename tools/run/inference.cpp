@@ -22,7 +22,7 @@ InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions
   if (adapter) spec_.lora = adapter->config;
   programs_ = record_programs(spec_, true);
   auto backend = make_backend({.device = options.device, .threads = static_cast<int>(options.threads)});
-  const int64_t budget = memory_budget(0, backend->device());
+  const int64_t budget = memory_budget(0, *backend);
   session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
                                        std::move(backend), budget);
   fill_model(*session_, source_);

@@ -12,6 +12,7 @@
 #include "engine/log.h"
 #include "engine/step_inputs.h"
 #include "model/weights/save.h"
+#include "tools/run/fit.h"
 #include "tools/run/memory_budget.h"
 
 namespace lethe {
@@ -149,16 +150,19 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
           .micro_batches = options.train.batch_size / options.train.micro_batch_size};
 }
 
-TrainingRun::TrainingRun(PreparedRun prepared)
+TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
     : prepared_(std::move(prepared)),
       programs_(record_programs(prepared_.spec)),
       loader_(prepared_.data.loader(static_cast<uint64_t>(prepared_.options.data.shuffle_seed))) {
   const TrainOptions& o = prepared_.options;
-  auto backend = make_backend(
-      {.device = o.device, .threads = static_cast<int>(o.threads), .tuned_products = o.train.tuned_products});
-  const int64_t budget = memory_budget(o.memory_budget_gb, backend->device());
-  session_ = std::make_unique<Session>(std::move(programs_.state), std::move(programs_.tapes),
-                                       std::move(backend), budget);
+  auto backend = make_backend({.device = o.device,
+                               .threads = static_cast<int>(o.threads),
+                               .graph = o.train.graph,
+                               .trace = std::move(trace),
+                               .tuned_products = o.train.tuned_products});
+  const int64_t budget = memory_budget(o.memory_budget_gb, *backend);
+  session_ = make_session(programs_, prepared_.spec, std::move(backend), budget);
+  trainer_.emplace(*session_, *programs_.step);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
   initialise_optimizer(*session_);
@@ -171,36 +175,53 @@ int64_t TrainingRun::trainable_parameters() const {
   return n;
 }
 
-StepRecord TrainingRun::run_step() {
+StepRecord TrainingRun::complete(StepRecord record, const StepResult& result) {
+  const double seconds = std::chrono::duration<double>(result.finished - last_finished_).count();
+  last_finished_ = result.finished;
+  record.result = result;
+  record.compute_seconds = std::max(0.0, seconds - record.data_seconds);
+  record.share_moved = static_cast<double>(result.parameters_moved) /
+                       static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
+  return record;
+}
+
+std::optional<StepRecord> TrainingRun::queue_step() {
   const TrainOptions& o = prepared_.options;
-  StepRecord record{.step = step_ + 1, .steps = prepared_.steps};
-  auto start = Clock::now();
+  const auto start = Clock::now();
+  if (!trainer_->pending()) last_finished_ = start;
   const Batch batch = loader_.at(loader_.position(), o.train.batch_size);
   const std::vector<MicroBatch> micro_batches = split(batch, prepared_.micro_batches);
   for (const MicroBatch& part : micro_batches) {
     require_documents(part.document_start, batch.tokens_per_row, prepared_.spec.documents);
   }
-  record.step_tokens = batch.rows * batch.tokens_per_row;
-  record.step_unpadded = batch.tokens;
-  record.data_seconds = seconds_since(start);
+  const double data_seconds = trainer_->busy() ? 0 : seconds_since(start);
 
-  start = Clock::now();
   const std::vector<double> rates =
       learning_rates(session_->state(), *prepared_.spec.optimizer, prepared_.schedule, step_);
-  record.learning_rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
-  Trainer trainer(*session_, *programs_.step);
-  record.result = trainer.step(micro_batches, step_ + 1, rates);
-  record.compute_seconds = seconds_since(start);
+  const double rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
+  const std::optional<StepResult> before = trainer_->step(micro_batches, step_ + 1, rates);
+  std::optional<StepRecord> record;
+  if (before) record = complete(queued_, *before);
 
   loader_.seek(loader_.position() + static_cast<uint64_t>(o.train.batch_size));
   ++step_;
-  tokens_ += record.step_unpadded;
-  targets_ += record.result.targets;
-  record.tokens = tokens_;
-  record.targets = targets_;
-  record.share_moved = static_cast<double>(record.result.parameters_moved) /
-                       static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
+  tokens_ += batch.tokens;
+  for (const MicroBatch& m : micro_batches) targets_ += m.targets;
+  queued_ = {.step = step_,
+             .steps = prepared_.steps,
+             .learning_rate = rate,
+             .tokens = tokens_,
+             .targets = targets_,
+             .step_tokens = batch.rows * batch.tokens_per_row,
+             .step_unpadded = batch.tokens,
+             .data_seconds = data_seconds};
   return record;
+}
+
+std::optional<StepRecord> TrainingRun::finish_step() {
+  const std::optional<StepResult> result = trainer_->finish();
+  if (!result) return std::nullopt;
+  return complete(queued_, *result);
 }
 
 std::vector<Evaluation> TrainingRun::evaluate_all() {
@@ -221,13 +242,24 @@ int64_t TrainingRun::train(const RunObserver& observer) {
   };
   // The state before the first step is a measurement too: what is learned and forgotten counts from there.
   if (step_ == 0 && t.eval_every > 0) evaluate_now();
+  const auto report = [&](const std::optional<StepRecord>& record) {
+    if (record && observer.on_step) observer.on_step(*record);
+  };
   while (step_ < prepared_.steps) {
-    const StepRecord record = run_step();
-    if (observer.on_step) observer.on_step(record);
+    if (observer.before_step) observer.before_step(step_ + 1);
+    report(queue_step());
     const bool last = step_ == prepared_.steps;
-    if (t.eval_every > 0 && (last || step_ % t.eval_every == 0)) evaluate_now();
+    const bool measure = t.eval_every > 0 && (last || step_ % t.eval_every == 0);
+    if (measure) {
+      report(finish_step());
+      evaluate_now();
+    }
     const bool stop = observer.should_stop && observer.should_stop();
-    if (stop || last || (t.save_every > 0 && step_ % t.save_every == 0)) save_checkpoint_now();
+    const bool save = stop || last || (t.save_every > 0 && step_ % t.save_every == 0);
+    if (save) {
+      report(finish_step());
+      save_checkpoint_now();
+    }
     if (stop) break;
   }
   return step_;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct StepRecord {
   int64_t targets = 0;        // supervised ones among them
   int64_t step_tokens = 0;    // columns computed, padding included
   int64_t step_unpadded = 0;  // without padding
+  // Their sum is the time from the step before (or from this one's beginning) until this one was known to be
+  // done. Data that were dealt while the device was at work cost nothing.
   double compute_seconds = 0, data_seconds = 0, communication_seconds = 0;
 };
 
@@ -33,10 +36,13 @@ struct EvaluationRecord {
   Evaluation evaluation;
 };
 
+// Records come in order, each when the step after it has been queued or when something must look at the
+// state: an evaluation, a checkpoint, the end.
 struct RunObserver {
+  std::function<void(int64_t step)> before_step;  // the number of the step that will be queued
   std::function<void(const StepRecord&)> on_step;
   std::function<void(const EvaluationRecord&)> on_evaluation;
-  std::function<bool()> should_stop;  // asked after each step
+  std::function<bool()> should_stop;  // asked when a step has been queued
 };
 
 // What a plan shows and a run begins with; nothing is allocated yet.
@@ -60,14 +66,15 @@ ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& conf
 
 class TrainingRun {
  public:
-  // Plans, allocates and fills the model. Throws MemoryError.
-  explicit TrainingRun(PreparedRun prepared);
+  // Plans, allocates and fills the model. Throws MemoryError. trace: told what a GPU does; may be absent.
+  explicit TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace = nullptr);
 
   // Continues from the newest complete checkpoint of the output folder; returns its step, 0 if there is none.
   // Throws FormatError if it is of another model, data or configuration.
   int64_t resume();
 
-  // Trains to the end, or until should_stop; returns the last finished step. Saves as configured.
+  // Trains to the end, or until should_stop; returns the last finished step. Saves as configured. Throws
+  // DivergedError: the weights are then those before the step it names, and the run cannot go on.
   int64_t train(const RunObserver& observer);
 
   void save_checkpoint_now();
@@ -79,18 +86,25 @@ class TrainingRun {
 
   const PreparedRun& prepared() const { return prepared_; }
   Session& session() { return *session_; }
-  int64_t step() const { return step_; }
+  int64_t step() const { return step_; }  // the last that was queued; finished outside train()
   int64_t trainable_parameters() const;
 
  private:
-  StepRecord run_step();
+  // Queues a step; returns the record of the step before, if that was not taken yet.
+  std::optional<StepRecord> queue_step();
+  // The record of the last step, if it was not taken yet.
+  std::optional<StepRecord> finish_step();
+  StepRecord complete(StepRecord record, const StepResult& result);
   std::string state_json() const;
 
   PreparedRun prepared_;
   Programs programs_;  // State and tapes live in the session
   std::unique_ptr<Session> session_;
+  std::optional<Trainer> trainer_;
   Loader loader_;
   int64_t step_ = 0, tokens_ = 0, targets_ = 0;
+  StepRecord queued_;  // of the last step, without its result
+  QueuedRead::Clock::time_point last_finished_;
 };
 
 }  // namespace lethe

@@ -1,0 +1,54 @@
+// What a backend does that has nothing to queue: everything at once.
+#include "engine/backend/backend.h"
+
+#include <cstring>
+
+namespace lethe {
+namespace {
+
+class FinishedRead final : public QueuedRead {
+ public:
+  FinishedRead(Backend& backend, std::span<const DeviceRange> ranges) {
+    for (const DeviceRange& r : ranges) {
+      values_.emplace_back(static_cast<size_t>(r.bytes));
+      backend.download(values_.back().data(), r.data, r.bytes);
+    }
+    finished_ = Clock::now();
+  }
+  bool ready() override { return true; }
+  void wait() override {}
+  const void* data(size_t range) const override { return values_[range].data(); }
+  Clock::time_point finished() const override { return finished_; }
+
+ private:
+  std::vector<std::vector<std::byte>> values_;
+  Clock::time_point finished_;
+};
+
+}  // namespace
+
+void Backend::upload_rows(void* device, int64_t pitch, const void* host, int64_t row_bytes, int64_t rows) {
+  if (pitch == row_bytes) return upload(device, host, rows * row_bytes);
+  for (int64_t r = 0; r < rows; ++r) {
+    upload(static_cast<std::byte*>(device) + r * pitch, static_cast<const std::byte*>(host) + r * row_bytes,
+           row_bytes);
+  }
+}
+
+void Backend::download_rows(void* host, const void* device, int64_t pitch, int64_t row_bytes, int64_t rows) {
+  if (pitch == row_bytes) return download(host, device, rows * row_bytes);
+  for (int64_t r = 0; r < rows; ++r) {
+    download(static_cast<std::byte*>(host) + r * row_bytes, static_cast<const std::byte*>(device) + r * pitch,
+             row_bytes);
+  }
+}
+
+void Backend::queue_uploads(std::span<const Upload> parts) {
+  for (const Upload& p : parts) upload(p.device, p.host, p.bytes);
+}
+
+std::unique_ptr<QueuedRead> Backend::queue_read(std::span<const DeviceRange> ranges) {
+  return std::make_unique<FinishedRead>(*this, ranges);
+}
+
+}  // namespace lethe

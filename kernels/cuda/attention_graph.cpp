@@ -228,7 +228,7 @@ std::vector<uint8_t> AttentionGraph::bytes() const {
 
 std::string AttentionGraph::run(cudnnHandle_t handle, std::unordered_map<int64_t, void*>& pointers,
                                 void* workspace) const {
-  const auto status = parts_->graph->execute(handle, pointers, workspace);
+  auto status = parts_->graph->execute(handle, pointers, workspace);
   return status.is_good() ? "" : one_line(status.get_message());
 }
 

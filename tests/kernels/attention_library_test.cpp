@@ -72,7 +72,7 @@ TEST(AttentionLibrary, IsNotAskedForWhatItCannotDo) {
   EXPECT_NE(refusal(with(packed, [](auto& s) { s.deterministic = true; })), "");
   EXPECT_NE(refusal(dense, 6145), "");
   // 2^31 elements of offset.
-  EXPECT_NE(refusal(with(packed, [](auto& s) { s.batch = 16, s.tokens = 8192; })), "");
+  EXPECT_NE(refusal(with(packed, [](auto& s) { s.batch = 16, s.tokens = 8192, s.documents = 64; })), "");
 }
 
 TEST(AttentionLibrary, TellsProblemsApartByEveryNumber) {

@@ -72,9 +72,9 @@ struct CpuOptions {
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options = {});
 
 struct CudaOptions {
-  bool graph = true;                 // capture a program at its second run and replay it from then on
-  bool profile = false;              // time every node, which rules a graph out
-  int ordinal = 0;                   // which GPU
+  bool graph = true;     // capture a program at its second run and replay it from then on
+  bool profile = false;  // time every node, which rules a graph out
+  int ordinal = 0;       // which GPU
   std::shared_ptr<CudaTrace> trace = nullptr;  // told what is launched; may be absent
   // Use the algorithms kept for matrix products (engine/backend/matmul_cache.h), in this folder or, where it
   // is empty, the user's. They are faster and may round otherwise than the library's own choice.
@@ -99,7 +99,7 @@ struct BackendOptions {
   int threads = 0;              // of the CPU; 0: one per core the process may use
   bool graph = true;            // of the GPU: replay programs as graphs
   std::shared_ptr<CudaTrace> trace = nullptr;  // of the GPU; may be absent
-  bool tuned_products = true;   // of a GPU: as in CudaOptions
+  bool tuned_products = true;                  // of a GPU: as in CudaOptions
   std::string matmul_cache = {};
 };
 

@@ -4,86 +4,12 @@
 #include <array>
 #include <type_traits>
 
-#include "kernels/cuda/elements.cuh"
+#include "kernels/cuda/matmul_plain.cuh"
+#include "kernels/cuda/matmul_split.cuh"
 #include "kernels/matmul.h"
 
 namespace lethe::kernels::cuda {
 namespace {
-
-constexpr int kTile = 16;
-
-// One output a thread; tiles of both operands widened in shared memory.
-template <class A, class B, class C>
-__global__ void plain(MatmulForm form, compute_t<C> alpha, Rows<const A> a, Rows<const B> b, Rows<C> c,
-                      int64_t depth, Write write) {
-  using S = compute_t<C>;
-  __shared__ S left[kTile][kTile + 1], right[kTile][kTile + 1];
-  const int tx = static_cast<int>(threadIdx.x), ty = static_cast<int>(threadIdx.y);
-  for (int64_t top = static_cast<int64_t>(blockIdx.y) * kTile; top < c.rows;
-       top += static_cast<int64_t>(gridDim.y) * kTile) {
-    const int64_t row = top + ty, first_column = static_cast<int64_t>(blockIdx.x) * kTile,
-                  column = first_column + tx;
-    S sum = 0;
-    for (int64_t k0 = 0; k0 < depth; k0 += kTile) {
-      const int64_t ka = k0 + tx, kb = k0 + ty;
-      const bool has_a = row < c.rows && ka < depth, tn = form == MatmulForm::tn, nt = form == MatmulForm::nt;
-      left[ty][tx] = has_a ? widen(tn ? row_of(a, ka)[row] : row_of(a, row)[ka]) : S(0);
-      const bool has_b = kb < depth && column < c.width;
-      right[ty][tx] = has_b ? widen(nt ? row_of(b, column)[kb] : row_of(b, kb)[column]) : S(0);
-      __syncthreads();
-#pragma unroll
-      for (int k = 0; k < kTile; ++k) sum += left[ty][k] * right[k][tx];
-      __syncthreads();
-    }
-    if (row < c.rows && column < c.width) store(row_of(c, row) + column, Values<C, 1>{alpha * sum}, write);
-  }
-}
-
-struct Split {
-  static constexpr int vector = 4;
-  Rows<const float> x;
-  Rows<bf16> high, low;
-
-  template <int N>
-  __device__ void at(int64_t r, int64_t c) const {
-    const auto v = load<N>(row_of(x, r) + c);
-    Values<bf16, N> upper, rest;
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      upper.at[i] = widen(narrow<bf16>(v.at[i]));
-      rest.at[i] = v.at[i] - upper.at[i];
-    }
-    store(row_of(high, r) + c, upper, Write::overwrite);
-    store(row_of(low, r) + c, rest, Write::overwrite);
-  }
-};
-
-// The two parts of x.
-struct TwoParts {
-  Rows<bf16> high, low;
-};
-Rows<const bf16> readable(Rows<bf16> x) {
-  return {x.data, x.rows, x.width, x.pitch};
-}
-
-// Lays them at the workspace's start, which then begins behind them.
-TwoParts place_parts(Rows<const float> x, void*& workspace, int64_t& workspace_bytes) {
-  const int64_t bytes = matmul_split_bytes(x.rows, x.width), pitch = (x.width + 7) / 8 * 8;
-  auto* const start = static_cast<unsigned char*>(workspace);
-  workspace = start + bytes;
-  workspace_bytes -= bytes;
-  return {{reinterpret_cast<bf16*>(start), x.rows, x.width, pitch},
-          {reinterpret_cast<bf16*>(start + bytes / 2), x.rows, x.width, pitch}};
-}
-
-void split(Rows<const float> x, const TwoParts& parts, Stream stream) {
-  for_elements(
-      stream,
-      [](auto in, auto upper, auto rest) {
-        return Split{in, upper, rest};
-      },
-      x, parts.high, parts.low);
-}
 
 // The two products that a mixed one is the sum of. The small part comes first: where the output is bf16, what
 // it is rounded to then matters least.
@@ -179,10 +105,7 @@ void matmul(MatmulLibrary& library, MatmulForm form, double alpha, Rows<const A>
     const auto* const plan = library.plan(product_of(form, a, b, c, write, workspace_bytes));
     if (plan) return library.run(*plan, alpha, a.data, b.data, c.data, workspace, stream);
   }
-  const dim3 grid(static_cast<unsigned>((c.width + kTile - 1) / kTile),
-                  static_cast<unsigned>(std::min<int64_t>((c.rows + kTile - 1) / kTile, 65535)));
-  plain<A, B, C><<<grid, dim3(kTile, kTile), 0, native(stream)>>>(form, static_cast<compute_t<C>>(alpha), a,
-                                                                  b, c, depth, write);
+  plain_matmul(form, alpha, a, b, c, write, stream);
 }
 
 #define LETHE_MATMUL(A, B, C)                                                                              \

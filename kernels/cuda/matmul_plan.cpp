@@ -15,6 +15,14 @@ cudaDataType_t cuda_type(MatmulType type) {
   return type == MatmulType::f64 ? CUDA_R_64F : type == MatmulType::f32 ? CUDA_R_32F : CUDA_R_16BF;
 }
 
+// Of the sums and of the factors.
+cublasComputeType_t compute_type(MatmulType result) {
+  return result == MatmulType::f64 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F;
+}
+cudaDataType_t scale_type(MatmulType result) {
+  return result == MatmulType::f64 ? CUDA_R_64F : CUDA_R_32F;
+}
+
 cublasLtMatrixLayout_t layout(MatmulType type, int64_t rows, int64_t width, int64_t pitch) {
   cublasLtMatrixLayout_t made = nullptr;
   check_cublas(cublasLtMatrixLayoutCreate(&made, cuda_type(type), static_cast<uint64_t>(width),
@@ -40,9 +48,8 @@ void check_cublas(cublasStatus_t status, const char* what) {
 
 MatmulLibrary::Plan::Plan(const MatmulProduct& described) : product(described) {
   const auto& [form, types, m, n, k, pitches, alignments, write, workspace] = product;
-  const bool wide = types[2] == MatmulType::f64, nt = form == MatmulForm::nt, tn = form == MatmulForm::tn;
-  check_cublas(cublasLtMatmulDescCreate(&description, wide ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
-                                        wide ? CUDA_R_64F : CUDA_R_32F),
+  const bool nt = form == MatmulForm::nt, tn = form == MatmulForm::tn;
+  check_cublas(cublasLtMatmulDescCreate(&description, compute_type(types[2]), scale_type(types[2])),
                "descriptor");
   const cublasOperation_t turned = CUBLAS_OP_T;
   const auto turn = [&](cublasLtMatmulDescAttributes_t which) {
@@ -113,16 +120,29 @@ size_t untuned(const std::vector<cublasLtMatmulHeuristicResult_t>& offered) {
 }
 
 bool is_fit(cublasLtHandle_t handle, const MatmulLibrary::Plan& plan, const cublasLtMatmulAlgo_t& algorithm) {
+  const auto attribute = [&](cublasLtMatmulAlgoConfigAttributes_t which, auto& value) {
+    size_t written = 0;
+    return cublasLtMatmulAlgoConfigGetAttribute(&algorithm, which, &value, sizeof value, &written) ==
+           CUBLAS_STATUS_SUCCESS;
+  };
+  int32_t id = 0;
+  uint32_t scheme = 0;
+  if (!attribute(CUBLASLT_ALGO_CONFIG_ID, id) || !attribute(CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, scheme)) {
+    return false;
+  }
+  // An algorithm that there is: what follows in the encoding is only then asked about.
+  const auto& types = plan.product.types;
+  const cudaDataType_t result = cuda_type(types[2]);
+  cublasLtMatmulAlgo_t known;
+  if (cublasLtMatmulAlgoInit(handle, compute_type(types[2]), scale_type(types[2]), cuda_type(types[1]),
+                             cuda_type(types[0]), result, result, id, &known) != CUBLAS_STATUS_SUCCESS) {
+    return false;
+  }
   cublasLtMatmulHeuristicResult_t checked{};
   const cublasStatus_t status = cublasLtMatmulAlgoCheck(handle, plan.description, plan.first, plan.second,
                                                         plan.result, plan.result, &algorithm, &checked);
-  if (status != CUBLAS_STATUS_SUCCESS || checked.workspaceSize > static_cast<size_t>(plan.product.workspace))
-    return false;
-  uint32_t scheme = 0;
-  size_t written = 0;
-  return cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme,
-                                              sizeof scheme, &written) == CUBLAS_STATUS_SUCCESS &&
-         (scheme & ~schemes(plan.product)) == 0;
+  return status == CUBLAS_STATUS_SUCCESS && (scheme & ~schemes(plan.product)) == 0 &&
+         checked.workspaceSize <= static_cast<size_t>(plan.product.workspace);
 }
 
 MatmulAlgorithm encoded(const cublasLtMatmulAlgo_t& algorithm) {

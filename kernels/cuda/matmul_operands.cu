@@ -1,5 +1,5 @@
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/matmul_trial.h"
+#include "kernels/cuda/matmul_operands.h"
 
 namespace lethe::kernels::cuda {
 namespace {

@@ -119,7 +119,14 @@ void GradientBuilder::make_exclusive(Entry& entry) {
 }
 
 Output GradientBuilder::target(size_t input) {
-  const Var var = canonical(forward().inputs[input]);
+  return target_of(canonical(forward().inputs[input]));
+}
+
+Output GradientBuilder::output_target(size_t output) {
+  return target_of(canonical(forward().outputs[output].var));
+}
+
+Output GradientBuilder::target_of(Var var) {
   const bool is_new = !entries_.contains(var.id);
   Entry& entry = entry_for(var);
   if (entry.written) {
@@ -136,6 +143,14 @@ Output GradientBuilder::target(size_t input) {
   }
   entry.written = true;
   return {entry.buffer, Access::overwrite};
+}
+
+void GradientBuilder::gradient_lies_in(size_t input, Var gradient) {
+  const Var var = canonical(forward().inputs[input]);
+  if (tape_.root(var) != var || entries_.contains(var.id) || view_elements_.contains(var.id))
+    throw ShapeError(tape_.info(var).path, "was overwritten with its gradient, but others read it too");
+  entries_[var.id] = {gradient, true};
+  hold(gradient);
 }
 
 void GradientBuilder::pass_through(size_t input, size_t output) {
@@ -171,7 +186,7 @@ Var GradientBuilder::saved(Var var) {
     const std::vector<int32_t>& writers = tape_.writers(root);
     const bool dropped = std::ranges::any_of(writers, [&](int32_t w) {
       const Node& node = tape_.nodes()[static_cast<size_t>(w)];
-      return node.phase == Phase::forward && node.dropped;
+      return node.phase == Phase::forward && (node.dropped || is_remade(node, root));
     });
     if (!dropped) return var;
     const Phase phase = tape_.phase();
@@ -191,8 +206,29 @@ void GradientBuilder::clone_writers(Var root) {
   clones_.emplace(root.id, twin);
   const std::vector<int32_t> writers = tape_.writers(root);
   for (const int32_t w : writers) {
-    if (tape_.nodes()[static_cast<size_t>(w)].phase == Phase::forward) clone_node(w);
+    const Node& node = tape_.nodes()[static_cast<size_t>(w)];
+    if (node.phase != Phase::forward) continue;
+    if (!node.dropped && is_remade(node, root)) {
+      remake_output(w);
+    } else {
+      clone_node(w);
+    }
   }
+}
+
+bool GradientBuilder::is_remade(const Node& node, Var root) const {
+  return node.remade && tape_.root(node.outputs[node.remake.output].var) == root;
+}
+
+void GradientBuilder::remake_output(int32_t index) {
+  const Node original = tape_.nodes()[static_cast<size_t>(index)];
+  const Output& output = original.outputs[original.remake.output];
+  std::vector<Var> inputs;
+  for (const Var v : original.remake.inputs) inputs.push_back(saved(v));
+  const Var twin = tape_.same_place(output.var, clones_.at(tape_.root(output.var).id));
+  const Tape::Scope scope(tape_, "");
+  tape_.enter(original.path);
+  tape_.append(original.remake.op, std::move(inputs), {{twin}});
 }
 
 void GradientBuilder::clone_node(int32_t index) {

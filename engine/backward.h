@@ -47,6 +47,11 @@ class GradientBuilder {
 
   // Where the gradient of input i goes, and whether it replaces or joins what is there.
   Output target(size_t input);
+  // Where a rule adds to the gradient of output i, which another output was made from; to be asked for before
+  // gradient(i). If nothing else reads output i, what goes there is all of it.
+  Output output_target(size_t output);
+  // The gradient of input i lies in this tensor already. Throws ShapeError if other nodes read the input too.
+  void gradient_lies_in(size_t input, Var gradient);
   // The gradient of input i is exactly that of output j: shares the buffer if it can, else copies.
   void pass_through(size_t input, size_t output = 0);
 
@@ -62,9 +67,12 @@ class GradientBuilder {
   Node forward() const { return tape_.nodes()[static_cast<size_t>(index_)]; }
   void mark_needs(int32_t node_count);
   void visit(int32_t index);
+  Output target_of(Var var);
   Var saved(Var var);
   void clone_writers(Var root);
   void clone_node(int32_t index);
+  bool is_remade(const Node& node, Var root) const;
+  void remake_output(int32_t index);
   Var canonical(Var var);
   bool is_written(Var var) const;
   Entry& entry_for(Var var);

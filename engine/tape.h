@@ -20,6 +20,13 @@ struct Output {
   Access access = Access::overwrite;
 };
 
+// How one output of a node is made again from tensors that are kept, where that is less work than the node.
+struct Remake {
+  std::shared_ptr<const Op> op;  // null: there is no such way
+  std::vector<Var> inputs;
+  size_t output = 0;  // of the node
+};
+
 struct Node {
   std::shared_ptr<const Op> op;
   std::vector<Var> inputs;
@@ -27,6 +34,8 @@ struct Node {
   std::string path;  // "layers.3.attention.qkv"
   Phase phase = Phase::forward;
   bool dropped = false;  // its outputs are not kept for the backward pass but computed again there
+  Remake remake;
+  bool remade = false;  // that output alone is not kept but made again; `dropped` goes before it
   // An output and an input that may share memory when the input is read here for the last time.
   std::pair<int, int> in_place{-1, -1};
   int stream = 0;        // nodes of one stream run in order; the backend adds the waits between streams

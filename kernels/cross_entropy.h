@@ -24,6 +24,11 @@ template <class T>
 void cross_entropy_backward(Rows<const T> logits, const int32_t* labels, const compute_t<T>* lse,
                             const compute_t<T>* dlosses, Rows<T> dlogits, Write write);
 
+// Forward and gradient at once: losses are written, and logits are overwritten with their gradient where
+// every loss has the gradient *seed.
+template <class T, class S>
+void cross_entropy_training(Rows<T> logits, const int32_t* labels, const S* seed, compute_t<T>* losses);
+
 // The number of rows with a label whose largest logit (the first of equals) is the label's.
 template <class T>
 int64_t count_correct(Rows<const T> logits, const int32_t* labels);
@@ -41,6 +46,9 @@ void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* lo
 template <class T>
 void cross_entropy_backward(Rows<const T> logits, const int32_t* labels, const compute_t<T>* lse,
                             const compute_t<T>* dlosses, Rows<T> dlogits, Write write, Stream stream);
+template <class T, class S>
+void cross_entropy_training(Rows<T> logits, const int32_t* labels, const S* seed, compute_t<T>* losses,
+                            Stream stream);
 // *total = the count, or *total += it.
 template <class T>
 void count_correct(Rows<const T> logits, const int32_t* labels, int64_t* total, Write write, Stream stream);

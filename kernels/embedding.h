@@ -28,9 +28,20 @@ namespace lethe::kernels::cuda {
 template <class Table, class Y>
 void embedding(Rows<const Table> table, const int32_t* ids, Rows<Y> y, Stream stream);
 
-// The tokens of an id are added in order, in dtable's compute type, and rounded once.
+// Tokens, sorted by id, are summed in chunks of so many.
+constexpr int64_t kEmbeddingChunk = 32;
+inline int64_t embedding_chunks(int64_t tokens) {
+  return (tokens + kEmbeddingChunk - 1) / kEmbeddingChunk;
+}
+// Two lists of 8-byte keys, and two partial sums a chunk.
+template <class DTable>
+int64_t embedding_backward_workspace_bytes(int64_t tokens, int64_t width) {
+  return 16 * tokens + 2 * embedding_chunks(tokens) * width * static_cast<int64_t>(sizeof(compute_t<DTable>));
+}
+// The tokens of an id are added in order within each chunk, then the chunks, in dtable's compute type, and
+// rounded once. Below 2^31 tokens.
 template <class DY, class DTable>
 void embedding_backward(Rows<const DY> dy, const int32_t* ids, int32_t padding_id, Rows<DTable> dtable,
-                        Write write, Stream stream);
+                        Write write, void* workspace, Stream stream);
 
 }  // namespace lethe::kernels::cuda

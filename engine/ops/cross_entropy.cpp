@@ -80,7 +80,79 @@ class CrossEntropyForward final : public Op {
 #endif
 };
 
+// Calls body.operator()<S>() for the type of the seed.
+template <class Body>
+void dispatch_seed(DType dtype, const Body& body) {
+  if (dtype == DType::f64) return body.template operator()<double>();
+  body.template operator()<float>();
+}
+
+// Inputs logits, labels, seed; outputs losses, logits once more, which then hold their gradient.
+class CrossEntropyTraining final : public Op {
+ public:
+  std::string_view name() const override { return "cross_entropy_training"; }
+
+  void gradient(const Node& node, GradientBuilder& builder) const override {
+    if (!builder.needs(0)) return;
+    const Tape& tape = builder.tape();
+    const std::vector<int32_t>& writers = tape.writers(tape.root(builder.gradient(0)));
+    const Node* const source = writers.size() == 1 ? &tape.nodes()[static_cast<size_t>(writers[0])] : nullptr;
+    if (!source || source->op->name() != "sum_backward" || source->inputs[0] != node.inputs[2]) {
+      throw ShapeError(node.path, "its losses are not just summed into a loss with the seed " +
+                                      tape.info(node.inputs[2]).path);
+    }
+    builder.gradient_lies_in(0, node.outputs[1].var);
+  }
+
+  Cost cost(const Node& node, const Tape& tape) const override {
+    const TensorInfo& x = tape.info(node.inputs[0]);
+    const auto elements = static_cast<double>(x.elements());
+    return {.flops = 6 * elements, .bytes = 2 * elements * static_cast<double>(size_of(x.dtype))};
+  }
+
+  void run(const CpuLaunch& launch) const override {
+    dispatch(launch, [&]<class T, class S>() {
+      kernels::cpu::cross_entropy_training<T, S>(launch.out[1].as<T>(), launch.in[1].as<const int32_t>().data,
+                                                 launch.in[2].as<const S>().data,
+                                                 launch.out[0].as<compute_t<T>>().data);
+    });
+  }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    dispatch(launch, [&]<class T, class S>() {
+      kernels::cuda::cross_entropy_training<T, S>(
+          launch.out[1].as<T>(), launch.in[1].as<const int32_t>().data, launch.in[2].as<const S>().data,
+          launch.out[0].as<compute_t<T>>().data, launch.stream);
+    });
+  }
+#endif
+
+ private:
+  template <class Body>
+  void dispatch(const Launch& launch, const Body& body) const {
+    dispatch_float(launch.out[1].dtype, name(), [&]<class T>() {
+      dispatch_seed(launch.in[2].dtype, [&]<class S>() { body.template operator()<T, S>(); });
+    });
+  }
+};
+
 }  // namespace
+
+Var cross_entropy_training(Tape& tape, Var logits, Var labels, Var seed, const std::string& name) {
+  check_labels(tape, name, logits, labels);
+  const TensorInfo x = tape.info(logits), s = tape.info(seed);
+  if (s.elements() != 1 || (s.dtype != DType::f64 && s.dtype != DType::f32)) {
+    throw ShapeError(tape.path(name), "the seed " + s.path + " " + text_of(s.shape) + " of " +
+                                          std::string(name_of(s.dtype)) + " must be one float64 or float32");
+  }
+  if (x.persistent >= 0 || x.parent.valid())
+    throw ShapeError(tape.path(name), x.path + " is not the program's own: its memory cannot be taken");
+  const Var losses = tape.tensor({x.rows()}, compute_dtype(x.dtype), name);
+  tape.append(std::make_shared<CrossEntropyTraining>(), {logits, labels, seed},
+              {{losses}, {logits, Access::update}}, name);
+  return losses;
+}
 
 CrossEntropy cross_entropy(Tape& tape, Var logits, Var labels, const std::string& name) {
   check_labels(tape, name, logits, labels);

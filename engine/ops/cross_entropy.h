@@ -15,6 +15,12 @@ struct CrossEntropy {
 // ShapeError naming what does not fit.
 CrossEntropy cross_entropy(Tape& tape, Var logits, Var labels, const std::string& name = "loss");
 
+// For training: forward and gradient in one pass, in which the logits' memory becomes their gradient's; no
+// node may read them afterwards but their own gradient's. seed: one float64 or float32 on the device, the
+// gradient of every loss: the results, [rows], must be summed into the loss whose seed it is, which backward
+// checks.
+Var cross_entropy_training(Tape& tape, Var logits, Var labels, Var seed, const std::string& name = "loss");
+
 // Throws ShapeError unless labels fit the rows of logits.
 void check_labels(const Tape& tape, const std::string& name, Var logits, Var labels);
 

@@ -30,6 +30,16 @@ class EmbeddingBackward final : public Op {
     return cost;
   }
 
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
+    if (device.kind == DeviceKind::cpu) return 0;
+    const TensorInfo &dy = tape.info(node.inputs[0]), &dtable = tape.info(node.outputs[0].var);
+    int64_t bytes = 0;
+    dispatch(dy.dtype, dtable.dtype, [&]<class X, class Y>() {
+      bytes = kernels::cuda::embedding_backward_workspace_bytes<Y>(dy.rows(), dy.width());
+    });
+    return bytes;
+  }
+
   void run(const CpuLaunch& launch) const override {
     const Buffer &dy = launch.in[0], &dtable = launch.out[0];
     dispatch(dy.dtype, dtable.dtype, [&]<class X, class Y>() {
@@ -43,7 +53,8 @@ class EmbeddingBackward final : public Op {
     const Buffer &dy = launch.in[0], &dtable = launch.out[0];
     dispatch(dy.dtype, dtable.dtype, [&]<class X, class Y>() {
       kernels::cuda::embedding_backward<X, Y>(dy.as<const X>(), launch.in[1].as<const int32_t>().data,
-                                              padding_id_, dtable.as<Y>(), launch.write(0), launch.stream);
+                                              padding_id_, dtable.as<Y>(), launch.write(0), launch.workspace,
+                                              launch.stream);
     });
   }
 #endif

@@ -8,7 +8,8 @@
 
 namespace lethe::ops {
 
-// Turns x: [rows, heads * head_dim], possibly a view, in place; no node may have read it yet. positions:
+// Turns x: [rows, heads * head_dim], possibly a view (the queries' columns and the keys' behind them as one),
+// in place; no node may have read it yet. positions:
 // int32 [rows], each a row of the table; table: [max_position, head_dim] of x's compute dtype, filled with
 // rope_table_values. Throws ShapeError naming what does not fit.
 void rope(Tape& tape, Var x, Var positions, Var table, int64_t heads, int64_t head_dim,

@@ -90,10 +90,10 @@ class Swiglu final : public Op {
 
 }  // namespace
 
-Var swiglu(Tape& tape, Var gate, Var up, const std::string& name) {
+Var swiglu(Tape& tape, Var gate, Var up, const std::string& name, int64_t pitch) {
   require_same_shape(tape, gate, up, name);
   const TensorInfo in = tape.info(gate);
-  const Var y = tape.tensor(in.shape, in.dtype, name);
+  const Var y = tape.tensor(in.shape, in.dtype, name, Kind::activation, pitch);
   tape.append(std::make_shared<Swiglu>(), {gate, up}, {{y}}, name);
   return y;
 }

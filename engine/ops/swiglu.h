@@ -5,8 +5,8 @@
 
 namespace lethe::ops {
 
-// gate, up: [rows, C], often the two halves of one buffer. Returns [rows, C]. Throws ShapeError when shapes
-// or dtypes differ.
-Var swiglu(Tape& tape, Var gate, Var up, const std::string& name = "swiglu");
+// gate, up: [rows, C], often the two halves of one buffer. Returns [rows, C], with rows
+// `pitch` elements apart; 0: C. Throws ShapeError when shapes or dtypes differ.
+Var swiglu(Tape& tape, Var gate, Var up, const std::string& name = "swiglu", int64_t pitch = 0);
 
 }  // namespace lethe::ops

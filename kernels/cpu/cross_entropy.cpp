@@ -72,6 +72,21 @@ void cross_entropy_backward(Rows<const T> logits, const int32_t* labels, const c
   });
 }
 
+template <class T, class S>
+void cross_entropy_training(Rows<T> logits, const int32_t* labels, const S* seed, compute_t<T>* losses) {
+  using C = compute_t<T>;
+  const C dloss = static_cast<C>(*seed);
+  parallel_pieces(logits.rows, rows_grain(logits.width), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Rows<T> row{logits.row(i), 1, logits.width, logits.pitch};
+      const Rows<const T> read{row.data, row.rows, row.width, row.pitch};
+      C lse = 0;
+      cross_entropy<T>(read, labels + i, losses + i, &lse);
+      cross_entropy_backward<T>(read, labels + i, &lse, &dloss, row, Write::overwrite);
+    }
+  });
+}
+
 template <class T>
 int64_t count_correct(Rows<const T> logits, const int32_t* labels) {
   using C = compute_t<T>;
@@ -99,10 +114,12 @@ int64_t first_invalid_label(const int32_t* labels, int64_t count, int64_t vocabu
   return -1;
 }
 
-#define LETHE_CROSS_ENTROPY(T)                                                                 \
-  template void cross_entropy<T>(Rows<const T>, const int32_t*, compute_t<T>*, compute_t<T>*); \
-  template void cross_entropy_backward<T>(Rows<const T>, const int32_t*, const compute_t<T>*,  \
-                                          const compute_t<T>*, Rows<T>, Write);                \
+#define LETHE_CROSS_ENTROPY(T)                                                                            \
+  template void cross_entropy<T>(Rows<const T>, const int32_t*, compute_t<T>*, compute_t<T>*);            \
+  template void cross_entropy_backward<T>(Rows<const T>, const int32_t*, const compute_t<T>*,             \
+                                          const compute_t<T>*, Rows<T>, Write);                           \
+  template void cross_entropy_training<T, double>(Rows<T>, const int32_t*, const double*, compute_t<T>*); \
+  template void cross_entropy_training<T, float>(Rows<T>, const int32_t*, const float*, compute_t<T>*);   \
   template int64_t count_correct<T>(Rows<const T>, const int32_t*);
 LETHE_CROSS_ENTROPY(double)
 LETHE_CROSS_ENTROPY(float)

@@ -12,11 +12,15 @@ struct Add {
   Rows<T> z;
 
   template <int N>
-  __device__ void at(int64_t r, int64_t c) const {
+  __device__ Values<T, N> value(int64_t r, int64_t c) const {
     const auto a = load<N>(row_of(x, r) + c), b = load<N>(row_of(y, r) + c);
     Values<T, N> sum;
 #pragma unroll
     for (int i = 0; i < N; ++i) sum.at[i] = a.at[i] + b.at[i];
+    return sum;
+  }
+  template <int N>
+  __device__ void put(int64_t r, int64_t c, const Values<T, N>& sum) const {
     store(row_of(z, r) + c, sum, Write::overwrite);
   }
 };

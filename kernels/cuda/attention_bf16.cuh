@@ -46,7 +46,8 @@ __device__ void load_mma_tile(const Rows<const bf16>& x, int64_t first, int coun
       if (wide) {
         piece = *reinterpret_cast<const Pack<bf16, 8>*>(from);
       } else {
-        for (int e = 0; e < 8 && c + e < head_dim; ++e) piece.at[e] = from[e];
+        for (int e = 0; e < 8 && c + e < head_dim; ++e)
+          piece.words[e / 2] |= static_cast<uint32_t>(from[e].bits) << (e % 2 * 16);
       }
     }
     *reinterpret_cast<Pack<bf16, 8>*>(tile + r * kMmaPitch<D> + c) = piece;

@@ -15,12 +15,16 @@ struct Copy {
   Write write;
 
   template <int N>
-  __device__ void at(int64_t r, int64_t c) const {
+  __device__ Values<Y, N> value(int64_t r, int64_t c) const {
     const auto in = load<N>(row_of(x, r) + c);
     Values<Y, N> out;
 #pragma unroll
     for (int i = 0; i < N; ++i) out.at[i] = static_cast<compute_t<Y>>(in.at[i]);
-    store(row_of(y, r) + c, out, write);
+    return joined(row_of(y, r) + c, out, write);
+  }
+  template <int N>
+  __device__ void put(int64_t r, int64_t c, const Values<Y, N>& out) const {
+    store(row_of(y, r) + c, out, Write::overwrite);
   }
 };
 

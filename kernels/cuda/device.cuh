@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/rows.h"
 #include "kernels/stream.h"
@@ -44,10 +45,15 @@ __device__ inline T* row_of(const Rows<T>& x, int64_t i) {
   return x.data + i * x.pitch;
 }
 
-// N elements that are loaded or stored at once, in pieces of 16 bytes.
+// N elements as they are stored, loaded or stored at once in pieces of 16 bytes: half the registers of bf16
+// values that are widened. Two bf16 lie in a word, the first in its lower half.
 template <class T, int N>
 struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
   T at[N];
+};
+template <int N>
+requires(N % 2 == 0) struct alignas(2 * N < 16 ? 2 * N : 16) Pack<bf16, N> {
+  uint32_t words[N / 2];
 };
 
 template <class T, int N>
@@ -56,26 +62,75 @@ struct Values {
 };
 
 template <int N, class T>
-__device__ inline Values<std::remove_const_t<T>, N> load(const T* from) {
-  const auto pack = *reinterpret_cast<const Pack<std::remove_const_t<T>, N>*>(from);
-  Values<std::remove_const_t<T>, N> values;
+__device__ inline Pack<std::remove_const_t<T>, N> load_pack(const T* from) {
+  return *reinterpret_cast<const Pack<std::remove_const_t<T>, N>*>(from);
+}
+
+template <class T, int N>
+__device__ inline Values<T, N> widen(const Pack<T, N>& pack) {
+  Values<T, N> values;
 #pragma unroll
-  for (int i = 0; i < N; ++i) values.at[i] = widen(pack.at[i]);
+  for (int i = 0; i < N; ++i) {
+    if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
+      const uint32_t word = pack.words[i / 2];
+      values.at[i] = __uint_as_float(i % 2 ? word & 0xffff0000u : word << 16);
+    } else {
+      values.at[i] = widen(pack.at[i]);
+    }
+  }
+  return values;
+}
+
+template <int N, class T>
+__device__ inline Values<std::remove_const_t<T>, N> load(const T* from) {
+  return widen(load_pack<N>(from));
+}
+
+// Rounds each value once.
+template <class T, int N>
+__device__ inline Pack<T, N> narrow(const Values<T, N>& values) {
+  Pack<T, N> pack;
+  if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
+#pragma unroll
+    for (int i = 0; i < N; i += 2)
+      asm("cvt.rn.bf16x2.f32 %0, %1, %2;"
+          : "=r"(pack.words[i / 2])
+          : "f"(values.at[i + 1]), "f"(values.at[i]));
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) pack.at[i] = narrow<T>(values.at[i]);
+  }
+  return pack;
+}
+
+template <class T, int N>
+__device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
+  *reinterpret_cast<Pack<T, N>*>(to) = pack;
+}
+
+// The values, or their sum with what lies there: what store would write with Write::overwrite. Loads that
+// come before any store can all be in flight at once.
+template <class T, int N>
+__device__ inline Values<T, N> joined(const T* to, Values<T, N> values, Write write) {
+  if (write == Write::accumulate) {
+    const Values<T, N> before = load<N>(to);
+#pragma unroll
+    for (int i = 0; i < N; ++i) values.at[i] = before.at[i] + values.at[i];
+  }
   return values;
 }
 
 template <int N, class T>
 __device__ inline void store(T* to, const Values<T, N>& values, Write write) {
-  Pack<T, N> pack;
-  if (write == Write::accumulate) {
-    const Values<T, N> before = load<N>(to);
-#pragma unroll
-    for (int i = 0; i < N; ++i) pack.at[i] = narrow<T>(before.at[i] + values.at[i]);
-  } else {
-#pragma unroll
-    for (int i = 0; i < N; ++i) pack.at[i] = narrow<T>(values.at[i]);
-  }
-  *reinterpret_cast<Pack<T, N>*>(to) = pack;
+  store_pack(to, narrow(joined(to, values, write)));
+}
+
+// e^x. In float by the hardware's 2^x: right to 2 + |x| units in the last place; 0 and infinity at the ends.
+__device__ inline double exponential(double x) {
+  return exp(x);
+}
+__device__ inline float exponential(float x) {
+  return __expf(x);
 }
 
 // Whether every row starts on a 16-byte boundary.

@@ -21,7 +21,7 @@ struct Dropout {
   Write write;
 
   template <int N>
-  __device__ void at(int64_t r, int64_t c) const {
+  __device__ Values<T, N> value(int64_t r, int64_t c) const {
     const auto seed = static_cast<uint64_t>(*key.seed);
     const uint64_t high = key.stream + static_cast<uint64_t>(*key.step) * 0x9E3779B97F4A7C15u;
     const int64_t first = *key.first_row * step_width + r * x.width + c;
@@ -39,7 +39,11 @@ struct Dropout {
       const uint32_t word = at & 2 ? high_pair : low_pair;
       out.at[i] = (word >> 8) >= threshold ? in.at[i] * scale : compute_t<T>(0);
     }
-    store(row_of(y, r) + c, out, write);
+    return joined(row_of(y, r) + c, out, write);
+  }
+  template <int N>
+  __device__ void put(int64_t r, int64_t c, const Values<T, N>& out) const {
+    store(row_of(y, r) + c, out, Write::overwrite);
   }
 };
 

@@ -8,12 +8,13 @@ namespace {
 
 template <class C>
 __device__ C sigmoid(C x) {
-  return C(1) / (C(1) + exp(-x));
+  if constexpr (sizeof(C) == sizeof(double)) return C(1) / (C(1) + exponential(-x));
+  // The hardware's reciprocal, within a unit in the last place: 0 of an infinite sum.
+  return __fdividef(1.0f, 1.0f + exponential(-x));
 }
 
 template <class C>
-__device__ C silu_slope(C x) {
-  const C s = sigmoid(x);
+__device__ C silu_slope(C x, C s) {
   return s * (C(1) + x * (C(1) - s));
 }
 
@@ -37,7 +38,7 @@ struct SiluGradient {
   static constexpr bool binary = true;
   template <class T>
   static __device__ compute_t<T> of(compute_t<T> dy, compute_t<T> x) {
-    return dy * silu_slope(x);
+    return dy * silu_slope(x, sigmoid(x));
   }
 };
 struct Product {
@@ -56,13 +57,17 @@ struct Map {
   Write write;
 
   template <int N>
-  __device__ void at(int64_t r, int64_t c) const {
+  __device__ Values<T, N> value(int64_t r, int64_t c) const {
     const auto a = load<N>(row_of(x, r) + c);
     Values<T, N> b = a, out;
     if constexpr (F::binary) b = load<N>(row_of(y, r) + c);
 #pragma unroll
     for (int i = 0; i < N; ++i) out.at[i] = F::template of<T>(a.at[i], b.at[i]);
-    store(row_of(z, r) + c, out, write);
+    return joined(row_of(z, r) + c, out, write);
+  }
+  template <int N>
+  __device__ void put(int64_t r, int64_t c, const Values<T, N>& out) const {
+    store(row_of(z, r) + c, out, Write::overwrite);
   }
 };
 
@@ -84,17 +89,29 @@ struct SwigluBackward {
   Write write_gate, write_up;
 
   template <int N>
-  __device__ void at(int64_t r, int64_t c) const {
+  struct Both {
+    Pack<T, N> to_gate, to_up;
+  };
+
+  template <int N>
+  __device__ Both<N> value(int64_t r, int64_t c) const {
     const auto d = load<N>(row_of(dy, r) + c), g = load<N>(row_of(gate, r) + c);
     const auto u = load<N>(row_of(up, r) + c);
     Values<T, N> to_gate, to_up;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
-      to_up.at[i] = d.at[i] * (g.at[i] * sigmoid(g.at[i]));
-      to_gate.at[i] = d.at[i] * u.at[i] * silu_slope(g.at[i]);
+      const compute_t<T> s = sigmoid(g.at[i]);
+      to_up.at[i] = d.at[i] * (g.at[i] * s);
+      to_gate.at[i] = d.at[i] * u.at[i] * silu_slope(g.at[i], s);
     }
-    if (dup.data) store(row_of(dup, r) + c, to_up, write_up);
-    if (dgate.data) store(row_of(dgate, r) + c, to_gate, write_gate);
+    if (dup.data) to_up = joined(row_of(dup, r) + c, to_up, write_up);
+    if (dgate.data) to_gate = joined(row_of(dgate, r) + c, to_gate, write_gate);
+    return {narrow(to_gate), narrow(to_up)};
+  }
+  template <int N>
+  __device__ void put(int64_t r, int64_t c, const Both<N>& both) const {
+    if (dup.data) store_pack(row_of(dup, r) + c, both.to_up);
+    if (dgate.data) store_pack(row_of(dgate, r) + c, both.to_gate);
   }
 };
 

@@ -10,6 +10,7 @@
 #include "kernels/matmul.h"
 #include "tests/cuda/compare.h"
 #include "tests/cuda/wide_cases.h"
+#include "tests/engine/training_loss.h"
 
 namespace lethe::test {
 
@@ -139,6 +140,26 @@ TEST(CudaDropout, DropsWhatTheCpuDrops) {
     const std::vector<float> expected = run(make_cpu_backend());
     EXPECT_EQ(run(make_cuda_backend()), expected) << width;
     EXPECT_NE(std::ranges::count(expected, 0.0f), 0) << width;
+  }
+}
+
+// Beside the CPU, and the two nodes that it replaces: the gradient of the logits has the same bits as theirs,
+// the product behind it is the same. Bounds as for the operations' table.
+TEST(CudaCrossEntropyTraining, IsTheForwardAndTheGradient) {
+  LETHE_NEEDS_GPU();
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    for (const int64_t vocabulary : {1, 13, 1025, 4096, 32000}) {
+      const TrainingLoss fused{.rows = 19, .vocabulary = vocabulary, .fused = true};
+      const TrainingLoss composite{.rows = 19, .vocabulary = vocabulary, .fused = false};
+      const Found got = fused.run(dtype, make_cuda_backend({.graph = false}));
+      EXPECT_EQ(got, composite.run(dtype, make_cuda_backend({.graph = false}))) << vocabulary;
+      EXPECT_EQ(got, fused.run(dtype, make_cuda_backend({.graph = true}), 3)) << vocabulary;
+      const Found expected = fused.run(dtype, make_cpu_backend({.threads = 2}));
+      const Bounds bounds = bounds_of(dtype);
+      EXPECT_NEAR(got.at("loss")[0], expected.at("loss")[0], bounds.loss) << vocabulary;
+      EXPECT_LE(distance(got.at("x"), expected.at("x"), 1.0), bounds.gradient) << vocabulary;
+      EXPECT_LE(distance(got.at("w"), expected.at("w"), 1.0), bounds.gradient) << vocabulary;
+    }
   }
 }
 

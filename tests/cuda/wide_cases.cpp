@@ -75,6 +75,50 @@ OpCase rmsnorm_case(int64_t rows, int64_t width) {
           }};
 }
 
+// Two residual blocks' norms; `again`: they are made again for the backward pass.
+OpCase residual_case(int64_t rows, int64_t width, int64_t pitch, bool again) {
+  return {"add_rmsnorm_rows" + std::to_string(rows) + "_width" + std::to_string(width) +
+              (pitch ? "_pitch" + std::to_string(pitch) : ""),
+          [=](CaseBuilder& b) {
+            Tape& tape = b.tape();
+            const Var x = activation(b, "x", {rows, width}), y = activation(b, "y", {rows, width});
+            const auto first =
+                ops::add_rmsnorm(tape, x, y, b.parameter("g0", {width}), 1e-5, "z0", "n0", pitch);
+            const Var inner = ops::silu(tape, first.norm, "inner");
+            const auto second =
+                ops::add_rmsnorm(tape, first.sum, inner, b.parameter("g1", {width}), 1e-5, "z1", "n1", pitch);
+            for (Node& node : tape.nodes()) node.remade = again && node.remake.op != nullptr;
+            return std::vector<Var>{ops::mul(tape, second.norm, second.sum)};
+          }};
+}
+
+// An output whose rows are wider than it: the K-extension's.
+OpCase pitched_case(int64_t rows, int64_t width, int64_t pitch) {
+  return {"swiglu_rows" + std::to_string(rows) + "_width" + std::to_string(width) + "_pitch" +
+              std::to_string(pitch),
+          [=](CaseBuilder& b) {
+            Tape& tape = b.tape();
+            const Var both = activation(b, "gate_up", {rows, 2 * width});
+            const Var y = ops::swiglu(tape, tape.columns(both, 0, width, "gate"),
+                                      tape.columns(both, width, width, "up"), "swiglu", pitch);
+            return std::vector<Var>{ops::mul(tape, y, y)};
+          }};
+}
+
+// Tokens in numbers that need one sorted tile or several. One id has a third of them, many chunks' worth;
+// others cross a chunk's end or lie within. The padding's tokens add nothing.
+OpCase embedding_case(const std::string& name, int32_t tokens, int64_t width, int32_t padding) {
+  return {"embedding_" + name, [=](CaseBuilder& b) {
+            std::vector<int32_t> ids;
+            for (int32_t i = 0; i < tokens; ++i)
+              ids.push_back(i % 3 == 0 ? 5 : i < 64 ? i % 2 : static_cast<int32_t>(int64_t{i} * i % 199));
+            Tape& tape = b.tape();
+            const Var table = b.parameter("table", {201, width});
+            return std::vector<Var>{ops::embedding(tape, b.integers("ids", {tokens}, ids), table, b.dtype(),
+                                                   "embedding", padding)};
+          }};
+}
+
 std::vector<Var> turned(CaseBuilder& b) {
   Tape& tape = b.tape();
   const Var x = activation(b, "x", {9, 3 * 64});
@@ -118,6 +162,20 @@ std::vector<OpCase> wide_op_cases() {
       rmsnorm_case(300, 2048),
       rmsnorm_case(5, 7),
       rmsnorm_case(3, 1025),
+      rmsnorm_case(1100, 64),
+      rmsnorm_case(70, 4096),
+      rmsnorm_case(9, 8192),
+      rmsnorm_case(3, 8200),
+      residual_case(5, 7, 9, true),
+      residual_case(40, 576, 0, false),
+      residual_case(33, 4096, 4160, true),
+      residual_case(3, 8192, 0, false),
+      residual_case(3, 1025, 1032, false),
+      pitched_case(6, 512, 576),
+      pitched_case(5, 1376, 1380),
+      embedding_case("tokens5000", 5000, 40, -1),
+      embedding_case("tokens2049_padding", 2049, 7, 3),
+      embedding_case("tokens64", 64, 1025, -1),
       {"rope_head_dim64", turned},
       {"embedding_repeated", embedded},
       {"cross_entropy_vocabulary4096", classified},

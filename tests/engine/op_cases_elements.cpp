@@ -54,6 +54,12 @@ std::vector<OpCase> element_op_cases() {
          const Var gate = b.parameter("gate", {4, 5}, 3.0, 8), up = b.parameter("up", {4, 5});
          return std::vector<Var>{ops::swiglu(b.tape(), gate, up)};
        }},
+      {"swiglu_pitch",
+       [](CaseBuilder& b) {
+         const Var gate = b.parameter("gate", {4, 5}), up = b.parameter("up", {4, 5});
+         const Var y = ops::swiglu(b.tape(), gate, up, "swiglu", 9);
+         return std::vector<Var>{ops::mul(b.tape(), y, y)};
+       }},
       {"swiglu_frozen_gate",
        [](CaseBuilder& b) {
          const Var gate = b.constant("gate", {1, 3}, {0.5, -1, 2}), up = b.parameter("up", {1, 3});

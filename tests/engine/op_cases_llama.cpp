@@ -101,6 +101,21 @@ std::vector<Var> projected_attention(CaseBuilder& b) {
   return {ops::attention(tape, q, k, v, b.integers("starts", {14}, starts_of(2, 7, 4)), s)};
 }
 
+// The same with queries and keys turned at once, by a view that is neither.
+std::vector<Var> projected_attention_turned_at_once(CaseBuilder& b) {
+  Tape& tape = b.tape();
+  const ops::AttentionShape s{.batch = 2, .tokens = 7, .heads = 4, .kv_heads = 2, .head_dim = 4};
+  const Var x = b.parameter("x", {14, 5});
+  const Var qkv = ops::linear(tape, x, b.parameter("w", {32, 5}), "qkv");
+  const Var u = ops::linear(tape, x, b.parameter("a", {2, 5}), "u");
+  ops::add_linear(tape, tape.columns(qkv, 16, 8, "k_adapted"), u, b.parameter("b", {8, 2}), 0.5);
+  ops::rope(tape, tape.columns(qkv, 0, 24, "qk"), b.integers("positions", {14}, positions_of(2, 7)),
+            rope_table(b, 7, 4), 6, 4);
+  const Var q = tape.columns(qkv, 0, 16, "q"), k = tape.columns(qkv, 16, 8, "k");
+  const Var v = tape.columns(qkv, 24, 8, "v");
+  return {ops::attention(tape, q, k, v, b.integers("starts", {14}, starts_of(2, 7, 4)), s)};
+}
+
 // The gradient that rope turns in place is also another tensor's: x passes it on to a copy.
 std::vector<Var> rope_of_shared_gradient(CaseBuilder& b) {
   Tape& tape = b.tape();
@@ -158,6 +173,7 @@ std::vector<OpCase> llama_op_cases() {
                      {.batch = 1, .tokens = 201, .heads = 2, .kv_heads = 1, .head_dim = 4, .window = 150},
                      140),
       {"attention_projected", projected_attention},
+      {"attention_projected_turned_at_once", projected_attention_turned_at_once},
       {"rope_shared_gradient", rope_of_shared_gradient},
       cross_entropy_case("rows1_vocabulary1", 1, 1, 1.0),
       cross_entropy_case("rows7_vocabulary13", 7, 13, 1.0),

@@ -23,8 +23,9 @@ Var Attention::record(Tape& tape, Var x, const BatchInputs& batch) const {
   const Tape::Scope scope(tape, "attention");
   const Var qkv = qkv_.record(tape, x, batch.random);
   const Var q = qkv_.part(tape, qkv, 0), k = qkv_.part(tape, qkv, 1), v = qkv_.part(tape, qkv, 2);
-  ops::rope(tape, q, batch.positions, batch.rope_table, heads_, head_dim_, "rope_q");
-  ops::rope(tape, k, batch.positions, batch.rope_table, kv_heads_, head_dim_, "rope_k");
+  // The heads of k lie behind those of q: one pass turns both.
+  const Var turned = tape.columns(qkv, 0, (heads_ + kv_heads_) * head_dim_, "qk");
+  ops::rope(tape, turned, batch.positions, batch.rope_table, heads_ + kv_heads_, head_dim_, "rope");
   const ops::AttentionShape shape{.batch = batch.rows,
                                   .tokens = batch.tokens,
                                   .heads = heads_,

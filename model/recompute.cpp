@@ -15,11 +15,13 @@ void drop_for_recompute(Tape& tape, Recompute policy) {
   for (Node& node : tape.nodes()) {
     const std::string_view op = node.op->name();
     const bool in_block = node.path.starts_with("layers.");
-    const bool cheap = op == "rmsnorm" || op == "swiglu" || op == "dropout";
+    const bool cheap = op == "swiglu" || op == "dropout";
     const bool in_mlp = node.path.find(".mlp.") != std::string::npos;
-    const bool block_output = node.path.ends_with(".mlp_residual");
+    // The node that makes a block's input keeps that; what it normalises to is made again from it.
+    const bool block_input = node.path.ends_with(".attention_norm");
+    node.remade = node.remake.op != nullptr;
     node.dropped = cheap || (policy == Recompute::mlp && in_block && in_mlp) ||
-                   (policy == Recompute::block && in_block && !block_output);
+                   (policy == Recompute::block && in_block && !block_input);
   }
 }
 

@@ -1,6 +1,5 @@
 #include "model/transformer.h"
 
-#include "engine/ops/add.h"
 #include "engine/ops/embedding.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/rmsnorm.h"
@@ -28,25 +27,33 @@ Transformer::Transformer(State& state, const LlamaConfig& config, const Precisio
                                      : weight("lm_head.weight", {config.vocab_size, config.hidden_size});
 }
 
-Var Transformer::block(Tape& tape, const Block& block, Var x, const BatchInputs& batch) const {
-  const auto norm = [&](Var in, int32_t gain, const char* name) {
-    return ops::rmsnorm(tape, in, tape.persistent(gain), config_.rms_norm_eps, name);
-  };
-  const Var attended = block.attention.record(tape, norm(x, block.attention_norm, "attention_norm"), batch);
-  const Var middle = ops::add(tape, x, attended, "attention_residual");
-  const Var thought = block.mlp.record(tape, norm(middle, block.mlp_norm, "mlp_norm"), batch);
-  return ops::add(tape, middle, thought, "mlp_residual");
+Var Transformer::norm(Tape& tape, Stream& stream, int32_t gain, const char* sum_name,
+                      const char* name) const {
+  const Var weight = tape.persistent(gain);
+  if (!stream.pending.valid()) return ops::rmsnorm(tape, stream.residual, weight, config_.rms_norm_eps, name);
+  const ops::AddRmsNorm made =
+      ops::add_rmsnorm(tape, stream.residual, stream.pending, weight, config_.rms_norm_eps, sum_name, name);
+  stream = {made.sum, {}};
+  return made.norm;
+}
+
+void Transformer::block(Tape& tape, const Block& block, Stream& stream, const BatchInputs& batch) const {
+  const Var attention_in = norm(tape, stream, block.attention_norm, "input", "attention_norm");
+  stream.pending = block.attention.record(tape, attention_in, batch);
+  const Var mlp_in = norm(tape, stream, block.mlp_norm, "attention_residual", "mlp_norm");
+  stream.pending = block.mlp.record(tape, mlp_in, batch);
 }
 
 Var Transformer::logits(Tape& tape, const BatchInputs& batch) const {
   const auto padding = static_cast<int32_t>(config_.pad_token_id.value_or(-1));
-  Var x =
+  Stream stream;
+  stream.residual =
       ops::embedding(tape, batch.ids, tape.persistent(embedding_), precision_.compute, "embedding", padding);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Tape::Scope scope(tape, "layers." + std::to_string(i));
-    x = block(tape, blocks_[i], x, batch);
+    block(tape, blocks_[i], stream, batch);
   }
-  x = ops::rmsnorm(tape, x, tape.persistent(norm_), config_.rms_norm_eps, "final_norm");
+  const Var x = norm(tape, stream, norm_, "blocks_output", "final_norm");
   return ops::linear(tape, x, tape.persistent(head_), "lm_head");
 }
 

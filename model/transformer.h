@@ -30,7 +30,14 @@ class Transformer {
     Attention attention;
     Mlp mlp;
   };
-  Var block(Tape& tape, const Block& block, Var x, const BatchInputs& batch) const;
+  // The residual stream in two parts: what it was, and what a layer has yet to add to it. Whoever reads it
+  // next adds them and normalises the sum in one pass.
+  struct Stream {
+    Var residual, pending;
+  };
+  // Returns the norm of the stream, which then has nothing pending.
+  Var norm(Tape& tape, Stream& stream, int32_t gain, const char* sum_name, const char* name) const;
+  void block(Tape& tape, const Block& block, Stream& stream, const BatchInputs& batch) const;
 
   LlamaConfig config_;
   Precision precision_;

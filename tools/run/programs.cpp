@@ -15,7 +15,7 @@ std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, 
   auto tape = std::make_unique<Tape>(state, name);
   const BatchInputs batch = batch_inputs(*tape, spec.rows, spec.tokens, true);
   const Var logits = model.logits(*tape, batch);
-  const Var losses = ops::cross_entropy(*tape, logits, batch.labels, "loss").losses;
+  const Var losses = ops::cross_entropy_training(*tape, logits, batch.labels, batch.loss_gradient, "loss");
   const Var total = tape->persistent(step::loss_sum);
   ops::sum(*tape, losses,
            {total, write == kernels::Write::overwrite ? Access::overwrite : Access::accumulate});

@@ -4,6 +4,7 @@
 #include "engine/backward.h"
 #include "engine/host_values.h"
 #include "engine/ops/add.h"
+#include "engine/ops/copy.h"
 #include "engine/ops/cross_entropy.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/mul.h"
@@ -31,9 +32,14 @@ Found gradients_of(const OpCase& op_case, DType dtype) {
 OpCase residual_block(int64_t width, int64_t pitch, bool fused, bool again) {
   return {"residual_block", [=](CaseBuilder& b) {
             Tape& tape = b.tape();
-            const Var x = ops::silu(tape, b.parameter("x", {5, width}), "x.activation");
-            const Var y = ops::silu(tape, b.parameter("y", {5, width}), "y.activation");
-            const Var gain = ops::silu(tape, b.parameter("gain", {1, width}), "gain.activation");
+            // Copies: in bf16 a gradient that goes straight to a parameter is float.
+            const auto activation = [&](const std::string& name, Shape shape) {
+              const Var made = tape.tensor(shape, b.dtype(), name + ".activation");
+              ops::copy(tape, b.parameter(name, shape), {made});
+              return made;
+            };
+            const Var x = activation("x", {5, width}), y = activation("y", {5, width});
+            const Var gain = activation("gain", {width});
             ops::AddRmsNorm made;
             if (fused) {
               made = ops::add_rmsnorm(tape, x, y, gain, 1e-5, "z", "n", pitch);

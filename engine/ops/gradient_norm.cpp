@@ -19,7 +19,7 @@ class GradientNormOp final : public Op {
   std::string_view name() const override { return "gradient_norm"; }
 
   Cost cost(const Node& node, const Tape& tape) const override {
-    Cost cost = Op::cost(node, tape);
+    Cost cost{.bytes = Op::cost(node, tape).bytes};
     for (size_t i = 1; i < node.inputs.size(); ++i)
       cost.flops += 2.0 * static_cast<double>(tape.info(node.inputs[i]).elements());
     return cost;

@@ -47,7 +47,7 @@ class Update final : public Op {
   std::string_view name() const override { return rule_ == Rule::adamw ? "adamw" : "lion"; }
 
   Cost cost(const Node& node, const Tape& tape) const override {
-    Cost cost = Op::cost(node, tape);
+    Cost cost{.bytes = Op::cost(node, tape).bytes};
     for (size_t i = scalars(); i < node.inputs.size(); ++i) {
       cost.flops +=
           (rule_ == Rule::adamw ? 16.0 : 10.0) * static_cast<double>(tape.info(node.inputs[i]).elements());

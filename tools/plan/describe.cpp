@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "model/weights/names.h"
 #include "tools/run/fit.h"
@@ -136,13 +137,16 @@ std::string describe_program(const Tape& tape, const ProgramPlan& plan) {
     const Node& node = tape.nodes()[n];
     const Cost cost = node.op->cost(node, tape);
     std::string outputs;
-    for (const Output& o : node.outputs) {
+    // A node of the update rewrites hundreds.
+    constexpr size_t kShown = 6;
+    for (const Output& o : std::span(node.outputs).first(std::min(kShown, node.outputs.size()))) {
       const char* mark = o.access == Access::overwrite    ? ""
                          : o.access == Access::accumulate ? " +="
                                                           : " in place";
       const TensorInfo& t = tape.info(o.var);
       outputs += fmt::format("{}{} {}{}", outputs.empty() ? "" : ", ", t.path, text_of(t.shape), mark);
     }
+    if (node.outputs.size() > kShown) outputs += fmt::format(" and {} more", node.outputs.size() - kShown);
     text += fmt::format("{:>5} {:<9} {:<22} {:<46} -> {}  {} {:.3g} FLOP\n", n, name_of(node.phase),
                         node.op->name(), node.path, outputs, bytes_text(static_cast<int64_t>(cost.bytes)),
                         cost.flops);

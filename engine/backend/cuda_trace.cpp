@@ -294,7 +294,7 @@ void CudaTrace::stop() {
   parts_->stopped = parts_->now();
   parts_->running = false;
   for (const CUpti_ActivityKind kind : kLate) cupti.check(cupti.disable(kind), "disabling its records");
-  cupti.check(cupti.flush(0), "flushing its records");
+  cupti.check(cupti.flush(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED), "flushing its records");
 }
 
 bool CudaTrace::running() const {

@@ -9,13 +9,15 @@
 namespace lethe {
 
 enum class Recompute {
-  none,   // keep everything
-  norms,  // compute norms, swiglu and dropout again: cheap, and the usual choice
-  mlp,    // norms, and the whole feed-forward layer
-  block,  // keep only each block's input
+  none,     // keep everything
+  rmsnorm,  // make what norms return again
+  swiglu,   // make what the gated units return again
+  norms,    // both, and dropout: cheap, and the usual choice where memory is short
+  mlp,      // norms, and the whole feed-forward layer
+  block,    // keep only each block's input
 };
 
-// "none", "norms", "mlp" or "block"; throws ConfigError for anything else.
+// "none", "rmsnorm", "swiglu", "norms", "mlp" or "block"; throws ConfigError for anything else.
 Recompute recompute_from(const std::string& text);
 
 // Marks the nodes of a recorded forward pass; call between recording and backward.

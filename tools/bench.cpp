@@ -52,7 +52,7 @@ void add_options(CLI::App& app, BenchRequest& request) {
                  "moments of a GPU's full fine-tuning: bf16, or fp32 with a master copy")
       ->capture_default_str();
   app.add_option("--recompute", request.recompute,
-                 "none, norms, mlp or block; without it norms on a GPU, none on a CPU");
+                 "none, rmsnorm, swiglu, norms, mlp or block; without it norms on a GPU, none on a CPU");
   app.add_option("--tune", request.tune_seconds,
                  "first time algorithms for the matrix products, for so many seconds, and keep the fastest")
       ->check(CLI::NonNegativeNumber);

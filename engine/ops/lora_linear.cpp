@@ -6,7 +6,7 @@
 #include <cstddef>
 
 #include "engine/backward.h"
-#include "engine/ops/copy.h"
+#include "engine/ops/copy_all.h"
 #include "engine/ops/matmul.h"
 #include "kernels/copy.h"
 
@@ -192,8 +192,7 @@ void append_copies(Tape& tape, const LoraWeight& weight, LoraCopies& copies) {
 }
 
 void refresh(Tape& tape, const LoraCopies& copies, const std::string& name) {
-  const Tape::Scope scope(tape, name);
-  for (size_t i = 0; i < copies.from.size(); ++i) copy(tape, copies.from[i], copies.into[i]);
+  if (!copies.from.empty()) copy_all(tape, copies.from, copies.into, name);
 }
 
 Var lora_linear(Tape& tape, Var x, const LoraWeight& weight, double scale, const std::string& name,

@@ -23,9 +23,12 @@ struct Extent {
 
 template <int N, class... T>
 Extent extent_of(const Rows<T>&... x) {
-  int64_t rows = 0, width = 0;
-  ((rows = x.rows, width = x.width), ...);
   // A matrix that an operation has not got does not count.
+  int64_t rows = 0, width = 0;
+  const auto measure = [&](const auto& one) {
+    if (one.data) rows = one.rows, width = one.width;
+  };
+  (measure(x), ...);
   const bool dense = ((!x.data || x.rows <= 1 || x.pitch == x.width) && ...);
   const bool wide =
       ((!x.data || aligned(x) || (dense && reinterpret_cast<uintptr_t>(x.data) % 16 == 0)) && ...);

@@ -112,6 +112,8 @@ std::vector<Variant> variants() {
       {"full", false},
       {"full_tied", true},
       {"full_tied_norms", true, 0, 0, Recompute::norms},
+      {"full_rmsnorm", true, 0, 0, Recompute::rmsnorm},
+      {"full_swiglu", false, 0, 0, Recompute::swiglu},
       {"full_mlp", false, 0, 0, Recompute::mlp},
       {"full_block", false, 0, 0, Recompute::block},
       {"lora", false, 3},

@@ -37,7 +37,7 @@ void check(const BenchRequest& request, const LlamaConfig& config) {
   require_one_of("--device", request.device, {"auto", "cpu", "cuda"});
   require_one_of("--method", request.method, {"full", "lora"});
   require_one_of("--state", request.state, {"bf16", "fp32"});
-  require_one_of("--recompute", request.recompute, {"none", "norms", "mlp", "block"});
+  require_one_of("--recompute", request.recompute, {"none", "rmsnorm", "swiglu", "norms", "mlp", "block"});
   require_at_least("--batch", *request.batch, 1);
   require_at_least("--rank", *request.rank, 1);
   require_at_least("--steps", request.steps, 1);

@@ -45,7 +45,7 @@ struct TrainOptions {
     int64_t seed = 0;
     double max_gradient_norm = 0;    // 0: no clipping
     std::string gradients = "auto";  // or float32, bfloat16
-    std::string recompute;           // none, norms, mlp, block
+    std::string recompute;           // see recompute_from
     bool deterministic = false;
     bool graph = true;  // replay programs on a GPU
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;

@@ -82,7 +82,7 @@ std::vector<Option> train_options_list() {
        "micro-batch "
        "whose gradients need no adding up; else that of float32 or float64 weights. Never narrower than the "
        "trained weights."},
-      {"train.recompute", Type::text, "none", Choices{{"none", "norms", "mlp", "block"}},
+      {"train.recompute", Type::text, "none", Choices{{"none", "rmsnorm", "swiglu", "norms", "mlp", "block"}},
        "What the backward pass computes again instead of keeping: nothing, the normalisations, also the "
        "MLP's "
        "inner activations, or whole blocks."},

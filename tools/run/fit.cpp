@@ -12,8 +12,9 @@ struct Policy {
   Recompute recompute;
   const char* name;
 };
-constexpr std::array kPolicies = {Policy{Recompute::none, "none"}, Policy{Recompute::norms, "norms"},
-                                  Policy{Recompute::mlp, "mlp"}, Policy{Recompute::block, "block"}};
+constexpr std::array kPolicies = {Policy{Recompute::none, "none"},     Policy{Recompute::rmsnorm, "rmsnorm"},
+                                  Policy{Recompute::swiglu, "swiglu"}, Policy{Recompute::norms, "norms"},
+                                  Policy{Recompute::mlp, "mlp"},       Policy{Recompute::block, "block"}};
 
 std::string gigabytes(int64_t bytes) {
   const double gb = static_cast<double>(bytes) / 1e9;

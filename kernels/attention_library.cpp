@@ -13,7 +13,7 @@ std::string AttentionProblem::key() const {
   const std::array<int64_t, 17> numbers{
       s.batch, s.tokens,  s.heads,    s.kv_heads, s.head_dim, s.window, s.documents, q_pitch,        k_pitch,
       v_pitch, out_pitch, dout_pitch, dq_pitch,   dk_pitch,   dv_pitch, backward,    s.deterministic};
-  std::string text = "bf16 scale ";
+  std::string text = "names from 1000, bf16 scale ";
   text += std::to_string(scale);
   for (const int64_t n : numbers) text.append(" ").append(std::to_string(n));
   return text;

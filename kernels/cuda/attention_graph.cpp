@@ -113,7 +113,7 @@ class Builder {
   // Null where rows are not packed. Made once for each tensor.
   Tensor offsets(AttentionTensor of) {
     if (!s_.packed()) return nullptr;
-    Tensor& made = offsets_[static_cast<size_t>(of)];
+    Tensor& made = offsets_[static_cast<size_t>(of - kQ)];
     if (!made) made = table(kFirstOffsets + of - kQ, sequences_ + 1);
     return made;
   }
@@ -136,7 +136,7 @@ class Builder {
   const AttentionShape& s_;
   int64_t sequences_;
   std::shared_ptr<fe::graph::Graph> graph_;
-  std::array<Tensor, kLengths> offsets_;
+  std::array<Tensor, kLengths - kQ> offsets_;
 };
 
 std::shared_ptr<fe::graph::Graph> described(const AttentionProblem& problem) {

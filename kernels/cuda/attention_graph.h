@@ -13,9 +13,10 @@
 
 namespace lethe::kernels::cuda {
 
-// The names that graph and execution share.
+// The names that graph and execution share. cudnn-frontend numbers its own tensors from 1 on, around the names
+// that a graph uses: a name that a graph does without must not be one of those numbers.
 enum AttentionTensor : int64_t {
-  kQ = 1,
+  kQ = 1000,
   kK,
   kV,
   kOut,

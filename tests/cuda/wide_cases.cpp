@@ -77,7 +77,7 @@ OpCase rmsnorm_case(int64_t rows, int64_t width) {
 
 // Two residual blocks' norms; `again`: they are made again for the backward pass.
 OpCase residual_case(int64_t rows, int64_t width, int64_t pitch, bool again) {
-  return {"add_rmsnorm_wide_rows" + std::to_string(rows) + "_width" + std::to_string(width) +
+  return {"residual_norms_rows" + std::to_string(rows) + "_width" + std::to_string(width) +
               (pitch ? "_pitch" + std::to_string(pitch) : ""),
           [=](CaseBuilder& b) {
             Tape& tape = b.tape();

@@ -13,16 +13,13 @@ namespace lethe {
 namespace {
 
 constexpr const char* kPurpose =
-    "Times training steps on random tokens and prints one JSON line. On a GPU: tokens/s, the share of the "
-    "peak "
-    "rate that the step's needed FLOPs are (mfu), memory, time from the process's start to the end of the "
-    "first "
-    "step. On a CPU it computes, in turn with each step, every matrix product of the step's linear maps with "
-    "OpenBLAS's own threaded sgemm, as numpy would: 'ratio' is the time sgemm would take for all FLOPs of "
-    "the "
-    "step's matrix products, attention's included at the rate that sgemm reaches on the linear maps' shapes, "
-    "divided by the time of the whole step: the median over the pairs. 'ratio_without_attention' leaves "
-    "attention's FLOPs out and is sgemm_ms / step_ms.";
+    "Times training steps on random tokens and prints one JSON line. On a GPU: tokens/s, the share of "
+    "the peak rate that the step's needed FLOPs are (mfu), memory, time from the process's start to the "
+    "end of the first step. On a CPU it computes, in turn with each step, every matrix product of the "
+    "step's linear maps with OpenBLAS's own threaded sgemm, as numpy would: 'ratio' is the time sgemm "
+    "would take for all FLOPs of the step's matrix products, attention's included at the rate that "
+    "sgemm reaches on the linear maps' shapes, divided by the time of the whole step: the median over "
+    "the pairs. 'ratio_without_attention' leaves attention's FLOPs out and is sgemm_ms / step_ms.";
 
 std::string sgemm_table(const BenchResult& r) {
   std::string text = fmt::format("{:<6}{:>7}{:>7}{:>7}{:>7}{:>12}{:>10}\n", "form", "m", "n", "k", "calls",

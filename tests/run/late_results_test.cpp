@@ -35,10 +35,10 @@ TEST(LateResults, EachComesOnceAndBeforeWhatMeasuresOrSavesItsWeights) {
              return false;
            }});
   // Evaluations after every second step and the last, checkpoints after every third and the last.
-  EXPECT_EQ(seen, (std::vector<std::string>{"eval 0",   "queued 1", "step 1",   "step 2",   "eval 2",
-                                            "queued 2", "queued 3", "step 3",   "queued 4", "step 4",
-                                            "eval 4",   "queued 4", "queued 5", "step 5",   "step 6",
-                                            "eval 6",   "queued 6", "step 7",   "eval 7",   "queued 7"}));
+  EXPECT_EQ(seen, (std::vector<std::string>{"eval 0", "queued 1", "step 1", "step 2", "eval 2", "queued 2",
+                                            "queued 3", "step 3", "step 4", "eval 4", "queued 4", "queued 5",
+                                            "step 5", "step 6", "eval 6", "queued 6", "step 7", "eval 7",
+                                            "queued 7"}));
 }
 
 // Rows of tokens that never are `avoided`.

@@ -150,7 +150,7 @@ TrainOptions::Schedule schedule_of(const Settings& s) {
 
 TrainOptions train_options(const Settings& s) {
   if (const auto device = s.get<std::string>("device"); !parse_device(device)) {
-    s.refuse("device", "\"" + device + "\" is none of auto, cpu, cuda, cuda:N");
+    s.refuse("device", "must be auto, cpu, cuda or cuda:N");
   }
   return {
       .model = model_of(s),

@@ -71,19 +71,35 @@ TEST(PlanCommand, StateAndGradientsHaveTheTypesAskedFor) {
   }
 }
 
+// Maps that read the same input, one matrix with room for their factors: engine/ops/lora_linear.h.
+struct Merged {
+  double out, in, parts;
+  double rank() const { return 64 * parts; }
+  double elements() const { return (out + rank()) * (in + rank()); }  // the pitch needs no rounding up here
+  // u, y, du, dx and dA over all parts together; dB part by part.
+  double flops() const { return 2 * (3 * in * rank() + 2 * out * rank() + out * 64); }
+};
+const Merged merged[] = {
+    {3 * hidden, hidden, 3}, {hidden, hidden, 1}, {2 * mlp, hidden, 2}, {hidden, mlp, 1}};
+
 TEST(PlanCommand, LoraOfRank64OnLlama2At7B) {
   const nlohmann::json plan = planned("llama-2-7b-lora-r64.yaml");
   EXPECT_EQ(plan["parameters"], parameters + adapters);
   EXPECT_EQ(plan["trainable"], adapters);
   // Frozen weights: 2 N D forward, 2 N D backward for what flows on. The first layer's q, k, v and the norms
-  // before them lead nowhere further, which is 3 of 32 * (4 + 3 * 2.7) maps: below 1%. Factors: 6 N D.
+  // before them lead nowhere further, which is 3 of 32 * (4 + 3 * 2.7) maps: below 1%.
   const double first_qkv = 3 * hidden * hidden;
-  const double expected = (4 * multiplied - 2 * first_qkv + 6 * adapters) * moved + attention;
+  double factors = 0, stored = 2 * vocabulary * hidden + gains;
+  for (const Merged& m : merged) {
+    factors += layers * m.flops();
+    stored += layers * m.elements();
+  }
+  const double expected = (4 * multiplied - 2 * first_qkv + factors) * moved + attention;
   const double products = plan["forward_flops"].get<double>() + plan["backward_flops"].get<double>();
   EXPECT_NEAR(products / expected, 1, 0.01);
   const nlohmann::json& bytes = plan["bytes"];
-  EXPECT_EQ(bytes["weights"], 2 * parameters + 4 * adapters)
-      << "frozen ones in bfloat16, trained ones in float32";
+  EXPECT_EQ(bytes["weights"], 2 * stored + 4 * adapters)
+      << "frozen ones and copies of the factors in bfloat16, trained ones in float32";
   EXPECT_EQ(bytes["gradients"], 4 * adapters);
   EXPECT_EQ(bytes["optimizer"], (4 + 4) * adapters);
   EXPECT_EQ(plan["checkpoint_bytes"], (4 + 4 + 4) * adapters);

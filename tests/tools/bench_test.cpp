@@ -46,7 +46,7 @@ TEST(Bench, TheProductsFoundAreAllMatrixProductsOfTheTape) {
     double of_nodes = 0, of_products = 0;
     int64_t calls = 0, nodes = 0;
     for (const Node& node : tape.nodes()) {
-      if (!node.op->name().starts_with("matmul")) continue;
+      if (!node.op->name().starts_with("matmul") && node.op->name() != "lora_linear") continue;
       of_nodes += node.op->cost(node, tape).flops;
       ++nodes;
     }
@@ -206,8 +206,9 @@ TEST(Plan, OfLlama7bWithLoraIsBelowThePeersPeak) {
   EXPECT_EQ(plan["batch"], 2);
   EXPECT_EQ(plan["seq"], 4096);
   EXPECT_EQ(plan["parameters"], 6'738'415'616);
-  // bf16 weights and the float adapters of rank 64, 160 million values.
-  EXPECT_NEAR(plan["weights_gb"].get<double>(), 2 * 6.738 + 4 * 0.160, 0.01);
+  // bf16 weights with room for factors beside and below them (4% more), and the float adapters of rank 64,
+  // 160 million values.
+  EXPECT_NEAR(plan["weights_gb"].get<double>(), 2 * 6.738 * 1.038 + 4 * 0.160, 0.01);
   EXPECT_LT(plan["planned_gb"].get<double>(), 46.9);
   EXPECT_GT(plan["planned_gb"].get<double>(), plan["weights_gb"].get<double>());
 }

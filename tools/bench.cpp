@@ -59,8 +59,8 @@ void add_options(CLI::App& app, BenchRequest& request) {
 }
 
 // What is printed before the line.
-void run_on_gpu(const BenchRequest& request, bool json) {
-  const GpuBenchResult result = run_gpu_bench(request);
+void run_on_gpu(const BenchRequest& request, TraceFile& trace, bool json) {
+  const GpuBenchResult result = run_gpu_bench(request, trace);
   nlohmann::json line = gpu_bench_json(result);
   if (request.profile && !json) {
     std::cout << gpu_profile_text(result) << "\n";
@@ -84,8 +84,10 @@ void run_on_cpu(const BenchRequest& request, bool json) {
 int bench_command(const std::vector<std::string>& arguments) {
   CLI::App app(kPurpose, "lethe bench");
   BenchRequest request;
+  TraceFile trace;
   bool json = false, plan = false;
   add_options(app, request);
+  trace.add_options(app);
   app.add_flag("--plan", plan, "run nothing: print what the device would need, a GPU unless --device cpu");
   app.add_flag("--json", json, "print the JSON line alone, the profile in it");
   parse(app, arguments);
@@ -95,8 +97,9 @@ int bench_command(const std::vector<std::string>& arguments) {
   }
   resolve_device(request);
   if (request.device == "cuda") {
-    run_on_gpu(request, json);
+    run_on_gpu(request, trace, json);
   } else {
+    trace.load(request.device);
     run_on_cpu(request, json);
   }
   return 0;

@@ -20,11 +20,12 @@ double gb(int64_t bytes) {
   return static_cast<double>(bytes) / 1e9;
 }
 
-void time_steps(TrainingSide& training, GpuBenchResult& result) {
+void time_steps(TrainingSide& training, GpuBenchResult& result, TraceFile& trace) {
   Backend& backend = training.session().backend();
   std::vector<double> steps;
   for (int64_t i = 0; i < result.request.steps; ++i) {
     backend.wait();
+    trace.before_step(i + 1, result.request.steps);
     const auto start = Clock::now();
     result.loss = training.step().loss;
     backend.wait();
@@ -66,7 +67,7 @@ double GpuBenchResult::mfu() const {
          (request.peak_tflops * 1e12);
 }
 
-GpuBenchResult run_gpu_bench(BenchRequest request) {
+GpuBenchResult run_gpu_bench(BenchRequest request, TraceFile& trace) {
   GpuBenchResult result;
   request.device = "cuda";
   result.spec = bench_spec(request);
@@ -75,11 +76,12 @@ GpuBenchResult run_gpu_bench(BenchRequest request) {
   const GpuFacts before = gpu_facts();
   result.gpu = before.name;
   {
-    TrainingSide training(result.spec, make_cuda_backend());
+    TrainingSide training(result.spec, make_cuda_backend({.trace = trace.load("cuda")}));
     if (request.tune_seconds > 0) {
       training.session().backend().tune_products({.seconds = request.tune_seconds});
     }
-    time_steps(training, result);
+    time_steps(training, result, trace);
+    trace.finish();
     result.planned_gb = gb(training.session().plan().arena_bytes);
     result.used_gb = gb(before.free_bytes - gpu_facts().free_bytes);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tools/bench/bench.h"
+#include "tools/trace/trace_file.h"
 
 namespace lethe {
 
@@ -29,8 +30,8 @@ struct GpuBenchResult {
   double mfu() const;
 };
 
-// Throws what bench_spec and Session throw.
-GpuBenchResult run_gpu_bench(BenchRequest request);
+// trace: gets the last of the timed steps, if it was asked for. Throws what bench_spec and Session throw.
+GpuBenchResult run_gpu_bench(BenchRequest request, TraceFile& trace);
 
 // The line that is printed; the same keys as a peer's, and more.
 nlohmann::json gpu_bench_json(const GpuBenchResult& result);

@@ -50,6 +50,8 @@ void add_options(CLI::App& app, BenchRequest& request) {
       ->capture_default_str();
   app.add_option("--recompute", request.recompute,
                  "none, rmsnorm, swiglu, norms, mlp or block; without it norms on a GPU, none on a CPU");
+  app.add_flag("--deterministic", request.deterministic,
+               "the same bits each time, which costs a GPU's attention some speed and memory");
   app.add_option("--tune", request.tune_seconds,
                  "first time algorithms for the matrix products, for so many seconds, and keep the fastest")
       ->check(CLI::NonNegativeNumber);

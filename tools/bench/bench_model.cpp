@@ -93,6 +93,7 @@ ProgramSpec bench_spec(BenchRequest& request) {
   spec.rows = *request.batch;
   spec.tokens = *request.seq;
   spec.documents = *request.batch;
+  spec.deterministic = request.deterministic;
   spec.optimizer = OptimizerOptions{.learning_rate = 1e-5};
   return spec;
 }
@@ -107,7 +108,8 @@ nlohmann::json request_json(const BenchRequest& request, const ProgramSpec& spec
           {"seq", *request.seq},
           {"precision", std::string(name_of(spec.precision.compute))},
           {"state", state_name(spec.precision)},
-          {"recompute", request.recompute}};
+          {"recompute", request.recompute},
+          {"deterministic", spec.deterministic}};
 }
 
 nlohmann::json plan_bench(BenchRequest request) {

@@ -22,6 +22,7 @@ struct BenchRequest {
   int64_t threads = 0;           // of the CPU; 0: all cores
   std::string state = "bf16";    // of a GPU's full fine-tuning: bf16 weights and moments, or fp32 beside them
   std::string recompute;         // see recompute_from; empty: norms on a GPU, none on a CPU
+  bool deterministic = false;    // the same bits each time
   double tune_seconds = 0;       // to time algorithms for products that none is kept for
   double peak_tflops = 989;      // what mfu is a share of: H100's and H200's dense bf16 rate
   bool profile = false;

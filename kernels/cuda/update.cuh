@@ -138,11 +138,13 @@ struct UpdateChunk {
   }
 };
 
-// Blocks on a multiprocessor at once: what they load must suffice for its share of the bandwidth.
-constexpr int kUpdateBlocks = 3;
+// Blocks on a multiprocessor at once: what they load must suffice for its share of the bandwidth. 0: as the
+// compiler finds best, which is more where nothing is drawn at random.
+template <class M>
+constexpr int kUpdateBlocks = std::is_same_v<M, bf16> ? 3 : 0;
 
 template <class Rule, class P, class G, class M, Truth kTruth>
-__global__ void __launch_bounds__(kTableThreads, kUpdateBlocks)
+__global__ void __launch_bounds__(kTableThreads, kUpdateBlocks<M>)
     update_kernel(const __grid_constant__ TensorTable<UpdateEntry> table,
                   const StepConstants<compute_t<M>>* constants, UpdateScalars scalars,
                   unsigned long long* moved) {

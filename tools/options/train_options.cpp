@@ -162,7 +162,7 @@ void require_wide_enough(const Settings& s, std::string_view name) {
 TrainOptions train_options(const Settings& s) {
   for (const char* name : {"train.gradients", "optimizer.state"}) require_wide_enough(s, name);
   if (const auto device = s.get<std::string>("device"); !parse_device(device)) {
-    s.refuse("device", "\"" + device + "\" is none of auto, cpu, cuda, cuda:N");
+    s.refuse("device", "must be auto, cpu, cuda or cuda:N");
   }
   return {
       .model = model_of(s),

@@ -51,15 +51,18 @@ template <class T>
 void rmsnorm_again(Rows<const T> x, const T* gain, const compute_t<T>* inverse_rms, Rows<T> y, Stream stream);
 
 // Parts of the rows whose share of dgain is summed on its own, before the parts are added in order: as many
-// blocks as the 132 multiprocessors of an H100 hold at once, fewer the wider a row.
-inline int64_t rmsnorm_gain_parts(int64_t rows, int64_t width) {
+// blocks as the 132 multiprocessors of an H100 hold at once, fewer the wider a row. Rows of up to 2 KiB go
+// several to a block.
+template <class T>
+int64_t rmsnorm_gain_parts(int64_t rows, int64_t width) {
+  if (width * static_cast<int64_t>(sizeof(T)) <= 2048) return std::min<int64_t>((rows + 7) / 8, 132 * 2);
   const int64_t on_each = width <= 1024 ? 8 : width <= 2048 ? 4 : width <= 4096 ? 3 : 2;
   return std::min<int64_t>(rows, 132 * on_each);
 }
 // workspace of rmsnorm_backward where dgain is wanted: one sum for each part and column.
 template <class T>
 int64_t rmsnorm_backward_workspace_bytes(int64_t rows, int64_t width) {
-  return rmsnorm_gain_parts(rows, width) * width * static_cast<int64_t>(sizeof(compute_t<T>));
+  return rmsnorm_gain_parts<T>(rows, width) * width * static_cast<int64_t>(sizeof(compute_t<T>));
 }
 // Both gradients in one pass; what is not wanted has no data.
 template <class T, class G>

@@ -139,14 +139,17 @@ enum class Rounded : uint32_t { weight, m, v };
 
 // The bits for elements 8 * group to 8 * group + 7 (counted row by row, gaps left out) of a tensor in a step.
 LETHE_HOST_DEVICE inline PhiloxWords rounding_words(uint64_t seed, uint64_t step, uint32_t stream,
-                                                    Rounded what, uint64_t group) {
+                                                    uint64_t group) {
   constexpr uint64_t kPurpose = 0x726f756e64696e67u;  // apart from dropout's, which has the seed as key
-  const uint64_t high = uint64_t{4} * stream + static_cast<uint32_t>(what) + step * 0x9E3779B97F4A7C15u;
-  return philox(seed ^ kPurpose, group, high);
+  return philox(seed ^ kPurpose, group, stream + step * 0x9E3779B97F4A7C15u);
 }
-// 16 of the 128 bits, for the group's element `at` of 0 to 7. Chosen without an index, which on a GPU would
-// put the words in memory.
-LETHE_HOST_DEVICE inline uint32_t rounding_bits(const PhiloxWords& words, int at) {
+// 16 of the 128 bits, for what is rounded of the group's element `at` of 0 to 7. One element's weight, m and
+// v take different ones, so their errors are independent of each other; what is shared is shared with another
+// kind of a neighbour (element 0's weight, 1's m and 2's v), whose error has no part in this element's, and
+// only for one step. Drawing for each kind apart would cost three times the arithmetic. Chosen without an
+// index, which on a GPU would put the words in memory.
+LETHE_HOST_DEVICE inline uint32_t rounding_bits(const PhiloxWords& words, Rounded what, int at) {
+  at ^= static_cast<int>(what);
   const uint32_t low = at & 2 ? words.word[1] : words.word[0];
   const uint32_t high = at & 2 ? words.word[3] : words.word[2];
   const uint32_t word = at & 4 ? high : low;

@@ -10,26 +10,24 @@
 
 namespace lethe::kernels::cpu {
 
-// The 16 random bits of each element of a run of neighbours, drawn once for eight.
+// The random bits of each element of a run of neighbours, drawn once for eight.
 class RoundingBits {
  public:
-  RoundingBits(const UpdateScalars& scalars, uint32_t stream, Rounded what)
+  RoundingBits(const UpdateScalars& scalars, uint32_t stream)
       : seed_(static_cast<uint64_t>(*scalars.seed)),
         step_(static_cast<uint64_t>(*scalars.step)),
-        stream_(stream),
-        what_(what) {}
-  uint32_t at(uint64_t element) {
+        stream_(stream) {}
+  uint32_t at(Rounded what, uint64_t element) {
     if (element / 8 != group_) {
       group_ = element / 8;
-      words_ = rounding_words(seed_, step_, stream_, what_, group_);
+      words_ = rounding_words(seed_, step_, stream_, group_);
     }
-    return rounding_bits(words_, static_cast<int>(element % 8));
+    return rounding_bits(words_, what, static_cast<int>(element % 8));
   }
 
  private:
   uint64_t seed_, step_;
   uint32_t stream_;
-  Rounded what_;
   uint64_t group_ = ~uint64_t{0};
   PhiloxWords words_{};
 };
@@ -75,8 +73,7 @@ template <class Rule, class G>
 int64_t update_row_at_random(const UpdateTensors<bf16, G, bf16, Truth::parameter>& t,
                              const UpdateScalars& scalars, const StepConstants<float>& k, int64_t row,
                              int64_t begin, int64_t end) {
-  RoundingBits for_w(scalars, t.stream, Rounded::weight), for_m(scalars, t.stream, Rounded::m),
-      for_v(scalars, t.stream, Rounded::v);
+  RoundingBits bits(scalars, t.stream);
   int64_t changed = 0;
   for (int64_t i = begin; i < end; ++i) {
     const auto element = static_cast<uint64_t>(row * t.parameter.width + i);
@@ -87,9 +84,9 @@ int64_t update_row_at_random(const UpdateTensors<bf16, G, bf16, Truth::parameter
     if constexpr (Rule::has_v) v = static_cast<float>(t.v.row(row)[i]);
     const float w = Rule::step(
         k, before, static_cast<float>(static_cast<compute_t<G>>(t.gradient.row(row)[i])) * k.scale, m, v);
-    parameter.bits = rounded_at_random(w, for_w.at(element));
-    first.bits = rounded_at_random(m, for_m.at(element));
-    if constexpr (Rule::has_v) t.v.row(row)[i].bits = rounded_at_random(v, for_v.at(element));
+    parameter.bits = rounded_at_random(w, bits.at(Rounded::weight, element));
+    first.bits = rounded_at_random(m, bits.at(Rounded::m, element));
+    if constexpr (Rule::has_v) t.v.row(row)[i].bits = rounded_at_random(v, bits.at(Rounded::v, element));
     changed += before != static_cast<float>(parameter) ? 1 : 0;
   }
   return changed;

@@ -1,10 +1,11 @@
 // One block a row. Forward reads the logits once: each thread keeps a running maximum and the sum of
 // exponentials below it, and the pairs are joined in a fixed order. Backward is one pass that may write where
-// it read. Training does both in one launch, over the logits. Rows without a label are left before they are
-// read.
+// it read. Training does both in one launch, over the logits, from registers where a row fits there
+// (cross_entropy_on_chip.cu). Rows without a label are left before they are read.
 #include <math_constants.h>
 
 #include "kernels/cross_entropy.h"
+#include "kernels/cuda/cross_entropy_on_chip.cuh"
 #include "kernels/cuda/device.cuh"
 
 namespace lethe::kernels::cuda {
@@ -234,6 +235,9 @@ template <class T, class S>
 void cross_entropy_training(Rows<T> logits, const int32_t* labels, const S* seed, compute_t<T>* losses,
                             Stream stream) {
   if (logits.rows == 0) return;
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (cross_entropy_on_chip(logits, labels, seed, losses, stream)) return;
+  }
   const auto blocks = static_cast<unsigned>(logits.rows);
   constexpr int N = kVector<T>;
   if (logits.width % N == 0 && aligned(logits)) {

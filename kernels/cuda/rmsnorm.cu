@@ -1,5 +1,6 @@
-// RMS normalisation, alone or with the residual addition before it: a block a row, which stays in registers
-// between the sum and the scaling. Rows that do not fit there are read again from the first-level cache.
+// RMS normalisation, alone or with the residual addition before it: a warp or a block a row, which stays in
+// registers between the sum and the scaling. Rows that do not fit there are read again from the first-level
+// cache.
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/rmsnorm.cuh"
 #include "kernels/rmsnorm.h"
@@ -24,16 +25,26 @@ __device__ C inverse_of(C sum, int64_t width, C epsilon) {
   return C(1) / sqrt(sum / static_cast<C>(width) + epsilon);
 }
 
+constexpr int kRowsAtOnce = 4;  // of a block whose warps take a row each
+
+// What is normalised: the rows as they are, their sum with others, or the rows with the r known from before.
+enum class Form { plain, add, again };
+
+template <class T, Form kForm>
+using InverseRms = std::conditional_t<kForm == Form::again, const compute_t<T>, compute_t<T>>;
+
 // b, z: without data where nothing is added.
-template <class T, int V, bool kAdd>
-__global__ void __launch_bounds__(kRowThreads<T>)
+template <class T, int V, bool kWarp, Form kForm>
+__global__ void __launch_bounds__(kWarp ? 32 * kRowsAtOnce : kRowThreads<T>)
     row_in_registers(Rows<const T> a, Rows<const T> b, const T* gain, compute_t<T> epsilon, Rows<T> z,
-                     Rows<T> y, compute_t<T>* inverse_rms) {
+                     Rows<T> y, InverseRms<T, kForm>* inverse_rms) {
   using C = compute_t<T>;
   constexpr int N = kVector<T>;
-  __shared__ C shared[32];
-  const int64_t row = blockIdx.x;
-  const int width = static_cast<int>(a.width), step = static_cast<int>(blockDim.x) * N;
+  constexpr bool kAdd = kForm == Form::add;
+  const int64_t row =
+      kWarp ? static_cast<int64_t>(blockIdx.x) * kRowsAtOnce + threadIdx.y : static_cast<int64_t>(blockIdx.x);
+  if (kWarp && row >= a.rows) return;
+  const int width = static_cast<int>(a.width), step = (kWarp ? 32 : static_cast<int>(blockDim.x)) * N;
   const int first = static_cast<int>(threadIdx.x) * N;
   Pack<T, N> x[V], other[V], g[V];
 #pragma unroll
@@ -44,7 +55,8 @@ __global__ void __launch_bounds__(kRowThreads<T>)
     if constexpr (kAdd) other[k] = load_pack<N>(row_of(b, row) + c);
     g[k] = load_pack<N>(gain + c);
   }
-  C sum = 0;
+  C sum = 0, r;
+  if constexpr (kForm == Form::again) r = inverse_rms[row];
 #pragma unroll
   for (int k = 0; k < V; ++k) {
     const int c = first + k * step;
@@ -57,12 +69,22 @@ __global__ void __launch_bounds__(kRowThreads<T>)
       x[k] = narrow(z_values);
       store_pack(row_of(z, row) + c, x[k]);
     }
-    const auto v = widen(x[k]);
+    if constexpr (kForm != Form::again) {
+      const auto v = widen(x[k]);
 #pragma unroll
-    for (int i = 0; i < N; ++i) sum += v.at[i] * v.at[i];
+      for (int i = 0; i < N; ++i) sum += v.at[i] * v.at[i];
+    }
   }
-  const C r = inverse_of(row_sum(sum, shared), width, epsilon);
-  if (threadIdx.x == 0) inverse_rms[row] = r;
+  if constexpr (kForm != Form::again) {
+    if constexpr (kWarp) {
+      sum = warp_sum(sum);
+    } else {
+      __shared__ C shared[32];
+      sum = row_sum(sum, shared);
+    }
+    r = inverse_of(sum, width, epsilon);
+    if (threadIdx.x == 0) inverse_rms[row] = r;
+  }
 #pragma unroll
   for (int k = 0; k < V; ++k) {
     const int c = first + k * step;
@@ -109,6 +131,21 @@ struct Again {
   }
 };
 
+template <class T, Form kForm>
+void launch_rows(Rows<const T> a, Rows<const T> b, const T* gain, compute_t<T> epsilon, Rows<T> z, Rows<T> y,
+                 InverseRms<T, kForm>* inverse_rms, Stream stream) {
+  for_row_packs<T>(a.width, [&]<int V, bool kWarp>(int threads) {
+    // Wide rows that are scaled again have no sum that a block would be needed for.
+    if constexpr (kWarp || kForm != Form::again) {
+      const int down = kWarp ? kRowsAtOnce : 1;
+      const dim3 block(static_cast<unsigned>(threads), static_cast<unsigned>(down));
+      row_in_registers<T, V, kWarp, kForm>
+          <<<static_cast<unsigned>((a.rows + down - 1) / down), block, 0, native(stream)>>>(
+              a, b, gain, epsilon, z, y, inverse_rms);
+    }
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -124,10 +161,7 @@ void rmsnorm(Rows<const T> x, const T* gain, double epsilon, Rows<T> y, compute_
                                                                       inverse_rms);
     return;
   }
-  for_row_packs<T>(x.width, [&]<int V>(int threads) {
-    row_in_registers<T, V, false>
-        <<<blocks, threads, 0, native(stream)>>>(x, no_addend, gain, eps, no_sum, y, inverse_rms);
-  });
+  launch_rows<T, Form::plain>(x, no_addend, gain, eps, no_sum, y, inverse_rms, stream);
 }
 
 template <class T>
@@ -140,14 +174,17 @@ void add_rmsnorm(Rows<const T> a, Rows<const T> b, const T* gain, double epsilon
     row_twice<T><<<blocks, threads_for(a.width), 0, native(stream)>>>(a, b, gain, eps, z, y, inverse_rms);
     return;
   }
-  for_row_packs<T>(a.width, [&]<int V>(int threads) {
-    row_in_registers<T, V, true><<<blocks, threads, 0, native(stream)>>>(a, b, gain, eps, z, y, inverse_rms);
-  });
+  launch_rows<T, Form::add>(a, b, gain, eps, z, y, inverse_rms, stream);
 }
 
 template <class T>
 void rmsnorm_again(Rows<const T> x, const T* gain, const compute_t<T>* inverse_rms, Rows<T> y,
                    Stream stream) {
+  if (x.rows == 0) return;
+  if (x.width <= kWarpRow<T> && fits_row_packs(gain, x, y)) {
+    return launch_rows<T, Form::again>(x, Rows<const T>{}, gain, compute_t<T>{}, Rows<T>{}, y, inverse_rms,
+                                       stream);
+  }
   const Again<T> body{x, gain, inverse_rms, y};
   constexpr int N = kVector<T>;
   const bool wide =

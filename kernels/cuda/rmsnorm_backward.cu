@@ -1,28 +1,48 @@
-// Gradients of RMS normalisation in one pass. A block goes over rows, every `gridDim`-th from its own on; a
-// row of dy, x and what dx is added to is read once, into registers. Where the gain's gradient is wanted a
-// thread also keeps its columns' sums over the block's rows; they are added in order by a second kernel, so
-// the bits never vary.
+// Gradients of RMS normalisation in one pass. A block, or each warp of one where rows are narrow, goes over
+// rows, every so many from its own on; a row of dy, x and what dx is added to is read once, into registers.
+// Where the gain's gradient is wanted a thread also keeps its columns' sums over its rows. A block's warps
+// add theirs in order, then a second kernel adds the blocks', so the bits never vary.
 #include "kernels/cuda/rmsnorm.cuh"
 #include "kernels/rmsnorm.h"
 
 namespace lethe::kernels::cuda {
 namespace {
 
+constexpr int kRowsAtOnce = 8;  // of a block whose warps take a row each
+
 // Blocks that rmsnorm_gain_parts counts on to be on a multiprocessor at once.
 template <class T>
-constexpr int resident(int packs) {
+constexpr int resident(int packs, bool warp) {
+  if (warp) return 2;
   if (!std::is_same_v<T, bf16>) return 1;
   return packs == 1 ? 4 : packs == 2 ? 3 : 2;
 }
 
-template <class T, int V, bool kGain>
-__global__ void __launch_bounds__(kRowThreads<T>, resident<T>(V))
+// Adds up what the block's warps hold, in order; the first of them gets the sums.
+template <int V, class C, int N>
+__device__ void add_warps(Values<C, N> (&sum)[V]) {
+  __shared__ C total[V * N][32];
+  for (int turn = kRowsAtOnce - 1; turn >= 0; --turn) {
+    if (static_cast<int>(threadIdx.y) == turn) {
+#pragma unroll
+      for (int k = 0; k < V * N; ++k) {
+        C& value = sum[k / N].at[k % N];
+        if (turn < kRowsAtOnce - 1) value += total[k][threadIdx.x];
+        total[k][threadIdx.x] = value;
+      }
+    }
+    __syncthreads();
+  }
+}
+
+template <class T, int V, bool kWarp, bool kGain>
+__global__ void __launch_bounds__(kWarp ? 32 * kRowsAtOnce : kRowThreads<T>, resident<T>(V, kWarp))
     rows_in_registers(Rows<const T> dy, Rows<const T> x, const T* gain, const compute_t<T>* inverse_rms,
                       Rows<T> dx, Write write, compute_t<T>* partial) {
   using C = compute_t<T>;
   constexpr int N = kVector<T>;
   __shared__ C shared[2][32];
-  const int width = static_cast<int>(x.width), step = static_cast<int>(blockDim.x) * N;
+  const int width = static_cast<int>(x.width), step = (kWarp ? 32 : static_cast<int>(blockDim.x)) * N;
   const int first = static_cast<int>(threadIdx.x) * N;
   const bool joins = dx.data && write == Write::accumulate;
   Pack<T, N> g[V];
@@ -33,7 +53,9 @@ __global__ void __launch_bounds__(kRowThreads<T>, resident<T>(V))
     if (first + k * step < width) g[k] = load_pack<N>(gain + first + k * step);
   }
   int turn = 0;
-  for (int64_t row = blockIdx.x; row < x.rows; row += gridDim.x, turn ^= 1) {
+  const int64_t own = kWarp ? blockIdx.x * int64_t{kRowsAtOnce} + threadIdx.y : int64_t{blockIdx.x};
+  const int64_t stride = gridDim.x * int64_t{kWarp ? kRowsAtOnce : 1};
+  for (int64_t row = own; row < x.rows; row += stride, turn ^= 1) {
     Pack<T, N> in[V], d[V], before[V];
     const C r = inverse_rms[row];
 #pragma unroll
@@ -52,7 +74,7 @@ __global__ void __launch_bounds__(kRowThreads<T>, resident<T>(V))
 #pragma unroll
       for (int i = 0; i < N; ++i) dot += by.at[i] * dv.at[i] * v.at[i];
     }
-    dot = row_sum(dot, shared[turn]);
+    dot = kWarp ? warp_sum(dot) : row_sum(dot, shared[turn]);
     const C along_x = r * r * dot / static_cast<C>(width);
 #pragma unroll
     for (int k = 0; k < V; ++k) {
@@ -74,6 +96,8 @@ __global__ void __launch_bounds__(kRowThreads<T>, resident<T>(V))
     }
   }
   if constexpr (kGain) {
+    if constexpr (kWarp) add_warps<V>(sum);
+    if (threadIdx.y > 0) return;
 #pragma unroll
     for (int k = 0; k < V; ++k) {
       const int c = first + k * step;
@@ -151,18 +175,21 @@ void rmsnorm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const co
   using C = compute_t<T>;
   if (x.width == 0) return;
   auto* const partial = static_cast<C*>(workspace);
-  const int64_t parts = rmsnorm_gain_parts(x.rows, x.width);
+  const int64_t parts = rmsnorm_gain_parts<T>(x.rows, x.width);
   const auto across = static_cast<unsigned>((x.width + kColumns - 1) / kColumns);
   const dim3 down(kColumns, kDown);
   if (x.rows > 0) {
     if (fits_row_packs(gain, x, dy) && (!dx.data || aligned(dx))) {
-      for_row_packs<T>(x.width, [&]<int V>(int threads) {
+      for_row_packs<T>(x.width, [&]<int V, bool kWarp>(int threads) {
+        const int64_t down = kWarp ? kRowsAtOnce : 1;
+        const dim3 block(static_cast<unsigned>(threads), static_cast<unsigned>(down));
         if (dgain) {
-          rows_in_registers<T, V, true><<<static_cast<unsigned>(parts), threads, 0, native(stream)>>>(
+          rows_in_registers<T, V, kWarp, true><<<static_cast<unsigned>(parts), block, 0, native(stream)>>>(
               dy, x, gain, inverse_rms, dx, write_dx, partial);
         } else {
-          rows_in_registers<T, V, false><<<static_cast<unsigned>(x.rows), threads, 0, native(stream)>>>(
-              dy, x, gain, inverse_rms, dx, write_dx, nullptr);
+          const auto blocks = static_cast<unsigned>((x.rows + down - 1) / down);
+          rows_in_registers<T, V, kWarp, false>
+              <<<blocks, block, 0, native(stream)>>>(dy, x, gain, inverse_rms, dx, write_dx, nullptr);
         }
       });
     } else {

@@ -1,6 +1,7 @@
-// Rotary embedding: a block takes a row. A thread turns N neighbouring pairs, the same of several heads, so
-// it reads its cosines and sines once; it reads both halves of a head before it writes either, so y may be x.
-// N is 16 bytes' worth where half a head is a multiple of it.
+// Rotary embedding. A thread turns N neighbouring pairs, the same of several heads of a row, so it reads its
+// cosines and sines once; it reads both halves of all its heads before it writes either, so y may be x. A
+// block takes as many rows as fill it: a row of 12 heads of 64 is work for 12 threads. N is 16 bytes' worth
+// where half a head is a multiple of it.
 #include "kernels/cuda/device.cuh"
 #include "kernels/rope.h"
 
@@ -8,44 +9,47 @@ namespace lethe::kernels::cuda {
 namespace {
 
 constexpr int kMostThreads = 256;
-constexpr int kHeads = 2;  // of a thread at once: their loads are in flight together
+constexpr int kMostDown = 64;  // what the third dimension of a block may be
+constexpr int kHeads = 4;      // of a thread
 
+// Threads: x along half a head, y over groups of heads, z over rows.
 template <class T, int N>
 __global__ void __launch_bounds__(kMostThreads)
     turn(Rows<const T> x, const int32_t* positions, const compute_t<T>* table, int heads, int half,
-         compute_t<T> direction, Rows<T> y) {
+         int groups, compute_t<T> direction, Rows<T> y) {
   using C = compute_t<T>;
-  const int64_t row = blockIdx.x;
-  const C* const cosine = table + static_cast<int64_t>(positions[row]) * 2 * half;
-  const int down = static_cast<int>(blockDim.y);
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.z + threadIdx.z;
+  const auto group = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
+  if (row >= x.rows || group >= groups) return;
+  const int32_t position = positions[row];
   for (int j = static_cast<int>(threadIdx.x) * N; j < half; j += static_cast<int>(blockDim.x) * N) {
     const T* from = row_of(x, row) + j;
     T* to = row_of(y, row) + j;
-    const auto cosines = load<N>(cosine + j), sines = load<N>(cosine + half + j);
-    for (int first = static_cast<int>(threadIdx.y); first < heads; first += kHeads * down) {
-      Pack<T, N> a[kHeads], b[kHeads];
+    Pack<T, N> a[kHeads], b[kHeads];
 #pragma unroll
-      for (int k = 0; k < kHeads; ++k) {
-        const int head = first + k * down;
-        if (head >= heads) break;
-        a[k] = load_pack<N>(from + head * 2 * half);
-        b[k] = load_pack<N>(from + head * 2 * half + half);
+    for (int k = 0; k < kHeads; ++k) {
+      const int head = group + k * groups;
+      if (head >= heads) break;
+      a[k] = load_pack<N>(from + head * 2 * half);
+      b[k] = load_pack<N>(from + head * 2 * half + half);
+    }
+    // After the row's loads, which need not wait for the position.
+    const C* const cosine = table + static_cast<int64_t>(position) * 2 * half + j;
+    const auto cosines = load<N>(cosine), sines = load<N>(cosine + half);
+#pragma unroll
+    for (int k = 0; k < kHeads; ++k) {
+      const int head = group + k * groups;
+      if (head >= heads) break;
+      const Values<T, N> u = widen(a[k]), v = widen(b[k]);
+      Values<T, N> to_a, to_b;
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        const C co = cosines.at[i], si = direction * sines.at[i];
+        to_a.at[i] = u.at[i] * co - v.at[i] * si;
+        to_b.at[i] = v.at[i] * co + u.at[i] * si;
       }
-#pragma unroll
-      for (int k = 0; k < kHeads; ++k) {
-        const int head = first + k * down;
-        if (head >= heads) break;
-        const Values<T, N> u = widen(a[k]), v = widen(b[k]);
-        Values<T, N> to_a, to_b;
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-          const C co = cosines.at[i], si = direction * sines.at[i];
-          to_a.at[i] = u.at[i] * co - v.at[i] * si;
-          to_b.at[i] = v.at[i] * co + u.at[i] * si;
-        }
-        store_pack(to + head * 2 * half, narrow(to_a));
-        store_pack(to + head * 2 * half + half, narrow(to_b));
-      }
+      store_pack(to + head * 2 * half, narrow(to_a));
+      store_pack(to + head * 2 * half + half, narrow(to_b));
     }
   }
 }
@@ -53,13 +57,14 @@ __global__ void __launch_bounds__(kMostThreads)
 template <int N, class T>
 void launch(Rows<const T> x, const int32_t* positions, const compute_t<T>* table, int heads, int half,
             bool inverse, Rows<T> y, Stream stream) {
-  const int across = std::min(half / N, kMostThreads);
-  // As many rounds over the heads as it takes, and no more threads than fill each.
-  const int rounds = (heads * across + kMostThreads - 1) / kMostThreads, down = (heads + rounds - 1) / rounds;
-  const dim3 block(static_cast<unsigned>(across),
-                   static_cast<unsigned>(std::clamp(down, 1, kMostThreads / across)));
-  turn<T, N><<<static_cast<unsigned>(x.rows), block, 0, native(stream)>>>(x, positions, table, heads, half,
-                                                                          compute_t<T>(inverse ? -1 : 1), y);
+  const int groups = (heads + kHeads - 1) / kHeads;
+  const int across = std::min(half / N, kMostThreads), down = std::min(groups, kMostThreads / across);
+  const int rows = std::min(kMostThreads / (across * down), kMostDown);
+  const dim3 grid(static_cast<unsigned>((x.rows + rows - 1) / rows),
+                  static_cast<unsigned>((groups + down - 1) / down));
+  const dim3 block(static_cast<unsigned>(across), static_cast<unsigned>(down), static_cast<unsigned>(rows));
+  turn<T, N><<<grid, block, 0, native(stream)>>>(x, positions, table, heads, half, groups,
+                                                 compute_t<T>(inverse ? -1 : 1), y);
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ struct UpdateChunk {
   const StepConstants<C>& k;
   uint64_t seed, step;  // of random rounding
   int changed = 0;
+  PhiloxWords words{};  // of the eight elements at hand
 
   template <int N>
   __device__ void at(const Place& place, int64_t element) {
@@ -61,6 +62,8 @@ struct UpdateChunk {
     auto m = load<N>(static_cast<M*>(t.m) + at), v = m;
     if constexpr (Rule::has_v) v = load<N>(static_cast<M*>(t.v) + at);
     Values<M, N> w = truth<N>(before, at);
+    if constexpr (std::is_same_v<M, bf16>)
+      words = rounding_words(seed, step, t.stream, static_cast<uint64_t>(element) / 8);
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       w.at[i] = Rule::step(k, w.at[i], static_cast<C>(g.at[i]) * k.scale, m.at[i], v.at[i]);
@@ -121,12 +124,10 @@ struct UpdateChunk {
     Stored<M, N> pack;
     if constexpr (std::is_same_v<M, bf16>) {
       static_assert(N == 8 || N == 1, "a thread's elements lie in one group of random bits");
-      const PhiloxWords words =
-          rounding_words(seed, step, t.stream, what, static_cast<uint64_t>(element) / 8);
 #pragma unroll
       for (int i = 0; i < N; ++i) {
         const int in_group = N == 8 ? i : static_cast<int>(element % 8);
-        pack.at[i].bits = rounded_at_random(values.at[i], rounding_bits(words, in_group));
+        pack.at[i].bits = rounded_at_random(values.at[i], rounding_bits(words, what, in_group));
       }
     } else {
 #pragma unroll
@@ -137,8 +138,13 @@ struct UpdateChunk {
   }
 };
 
+// Blocks on a multiprocessor at once: what they load must suffice for its share of the bandwidth. 0: as the
+// compiler finds best, which is more where nothing is drawn at random.
+template <class M>
+constexpr int kUpdateBlocks = std::is_same_v<M, bf16> ? 3 : 0;
+
 template <class Rule, class P, class G, class M, Truth kTruth>
-__global__ void __launch_bounds__(kTableThreads)
+__global__ void __launch_bounds__(kTableThreads, kUpdateBlocks<M>)
     update_kernel(const __grid_constant__ TensorTable<UpdateEntry> table,
                   const StepConstants<compute_t<M>>* constants, UpdateScalars scalars,
                   unsigned long long* moved) {

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "engine/ops/copy.h"
+#include "engine/ops/cross_entropy.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/linear.h"
 #include "kernels/matmul.h"
@@ -144,7 +146,8 @@ TEST(CudaDropout, DropsWhatTheCpuDrops) {
 }
 
 // Beside the CPU, and the two nodes that it replaces: the gradient of the logits has the same bits as theirs,
-// the product behind it is the same. Bounds as for the operations' table.
+// the product behind it is the same, but for bf16 rows that stay in registers. Bounds as for the operations'
+// table.
 TEST(CudaCrossEntropyTraining, IsTheForwardAndTheGradient) {
   LETHE_NEEDS_GPU();
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
@@ -152,13 +155,70 @@ TEST(CudaCrossEntropyTraining, IsTheForwardAndTheGradient) {
       const TrainingLoss fused{.rows = 19, .vocabulary = vocabulary, .fused = true};
       const TrainingLoss composite{.rows = 19, .vocabulary = vocabulary, .fused = false};
       const Found got = fused.run(dtype, make_cuda_backend({.graph = false}));
-      EXPECT_EQ(got, composite.run(dtype, make_cuda_backend({.graph = false}))) << vocabulary;
+      if (dtype != DType::bf16) {
+        EXPECT_EQ(got, composite.run(dtype, make_cuda_backend({.graph = false}))) << vocabulary;
+      }
       EXPECT_EQ(got, fused.run(dtype, make_cuda_backend({.graph = true}), 3)) << vocabulary;
       const Found expected = fused.run(dtype, make_cpu_backend({.threads = 2}));
       const Bounds bounds = bounds_of(dtype);
       EXPECT_NEAR(got.at("loss")[0], expected.at("loss")[0], bounds.loss) << vocabulary;
       EXPECT_LE(distance(got.at("x"), expected.at("x"), 1.0), bounds.gradient) << vocabulary;
       EXPECT_LE(distance(got.at("w"), expected.at("w"), 1.0), bounds.gradient) << vocabulary;
+    }
+  }
+}
+
+// Rows of one slice, of two, four and eight, and of more than registers hold; labels at slices' ends; logits
+// that are masked. Losses: the CPU adds up to 16384 positive terms in each of its lanes in float. Gradients:
+// a float is near a tie of its rounding to bf16 and goes the other way; p - 1 cancels to float's error.
+TEST(CudaCrossEntropyTraining, TakesRowsOfAnyWidth) {
+  LETHE_NEEDS_GPU();
+  constexpr int64_t kRows = 7;
+  for (const int64_t width :
+       {8, 264, 4096, 32000, 32768, 32776, 49152, 65544, 128256, 151936, 262144, 262152, 50257}) {
+    std::vector<double> logits;
+    for (int64_t i = 0; i < kRows * width; ++i) {
+      const auto row = static_cast<double>(i / width);
+      const bool masked = i % 11 == 5 || (i / width == 6 && i % width > 2);
+      logits.push_back(masked ? -INFINITY
+                              : 12 * row - 40 + 3 * std::sin(static_cast<double>(i) * (0.37 + 0.1 * row)));
+    }
+    const auto last = static_cast<int32_t>(width - 1);
+    const std::vector<int32_t> labels{0, last, -100, last / 2, std::min(last, 32767), std::min(last, 32768),
+                                      1};
+    for (int64_t r = 0; r < kRows; ++r)  // no label is masked
+      if (labels[static_cast<size_t>(r)] >= 0) {
+        double& at = logits[static_cast<size_t>(r * width + labels[static_cast<size_t>(r)])];
+        if (std::isinf(at)) at = 1;
+      }
+    const auto run = [&](std::unique_ptr<Backend> backend) {
+      Program p;
+      const Shape shape{kRows, width};
+      const Var x = p.tensor("x", shape, DType::bf16), seed = p.tensor("seed", {1}, DType::f32);
+      const Var taken = p.tape->tensor(shape, DType::bf16, "taken");
+      ops::copy(*p.tape, x, {taken});
+      const Var losses =
+          ops::cross_entropy_training(*p.tape, taken, p.tensor("labels", {kRows}, DType::i32), seed);
+      ops::copy(*p.tape, losses, {p.tensor("losses", {kRows}, DType::f32)});
+      ops::copy(*p.tape, taken, {p.tensor("dx", shape, DType::bf16)});
+      const auto session = p.start(std::move(backend));
+      set_host_values(*session, "x", logits);
+      session->set<int32_t>("labels", labels);
+      session->set<float>("seed", {0.25f});
+      session->run(0);
+      return std::pair(host_values(*session, "losses"), host_values(*session, "dx"));
+    };
+    const auto [losses, dx] = run(make_cuda_backend());
+    const auto [cpu_losses, cpu_dx] = run(make_cpu_backend({.threads = 2}));
+    EXPECT_EQ(std::pair(losses, dx), run(make_cuda_backend({.graph = false}))) << width;
+    for (int64_t r = 0; r < kRows; ++r) {
+      const auto row = static_cast<size_t>(r);
+      EXPECT_NEAR(losses[row], cpu_losses[row], 0x1p-10) << width << " row " << r;
+      for (int64_t j = 0; j < width; ++j) {
+        const auto i = static_cast<size_t>(r * width + j);
+        const double bound = 0x1p-7 * std::abs(cpu_dx[i]) + (j == labels[row] ? 1e-5 : 1e-30);
+        ASSERT_NEAR(dx[i], cpu_dx[i], bound) << width << " row " << r << " column " << j;
+      }
     }
   }
 }

@@ -119,14 +119,22 @@ OpCase embedding_case(const std::string& name, int32_t tokens, int64_t width, in
           }};
 }
 
-std::vector<Var> turned(CaseBuilder& b) {
-  Tape& tape = b.tape();
-  const Var x = activation(b, "x", {9, 3 * 64});
-  const Var values = b.constant("table", {16, 64}, ops::rope_table_values(10000, 64, {}, 16, b.dtype()));
-  const Var table = tape.tensor({16, 64}, compute_dtype(b.dtype()), "rope_table");
-  ops::copy(tape, values, {table});
-  ops::rope(tape, x, b.integers("positions", {9}, {0, 3, 1, 6, 2, 15, 4, 4, 9}), table, 3, 64);
-  return {x};
+OpCase rope_case(int64_t rows, int64_t heads, int64_t head_dim) {
+  return {"rope_rows" + std::to_string(rows) + "_heads" + std::to_string(heads) + "_dim" +
+              std::to_string(head_dim),
+          [=](CaseBuilder& b) {
+            Tape& tape = b.tape();
+            const DType dtype = compute_dtype(b.dtype());
+            const Var x = activation(b, "x", {rows, heads * head_dim});
+            const Var values = b.constant("table", {16, head_dim},
+                                          ops::rope_table_values(10000, head_dim, {}, 16, b.dtype()));
+            const Var table = tape.tensor({16, head_dim}, dtype, "rope_table");
+            ops::copy(tape, values, {table});
+            std::vector<int32_t> positions;
+            for (int64_t i = 0; i < rows; ++i) positions.push_back(static_cast<int32_t>(i * 7 % 16));
+            ops::rope(tape, x, b.integers("positions", {rows}, positions), table, heads, head_dim);
+            return std::vector<Var>{x};
+          }};
 }
 
 // Ids that repeat within and beyond one block of tokens, and rows no id names.
@@ -163,11 +171,17 @@ std::vector<OpCase> wide_op_cases() {
       rmsnorm_case(5, 7),
       rmsnorm_case(3, 1025),
       rmsnorm_case(1100, 64),
+      rmsnorm_case(2200, 256),
+      rmsnorm_case(130, 576),
+      rmsnorm_case(300, 1024),
+      rmsnorm_case(1, 512),
       rmsnorm_case(70, 4096),
       rmsnorm_case(9, 8192),
       rmsnorm_case(3, 8200),
       residual_case(5, 7, 9, true),
       residual_case(40, 576, 0, false),
+      residual_case(41, 576, 584, true),
+      residual_case(6, 1024, 0, true),
       residual_case(33, 4096, 4160, true),
       residual_case(3, 8192, 0, false),
       residual_case(3, 1025, 1032, false),
@@ -176,7 +190,13 @@ std::vector<OpCase> wide_op_cases() {
       embedding_case("tokens5000", 5000, 40, -1),
       embedding_case("tokens2049_padding", 2049, 7, 3),
       embedding_case("tokens64", 64, 1025, -1),
-      {"rope_head_dim64", turned},
+      rope_case(9, 3, 64),
+      rope_case(45, 12, 64),
+      rope_case(9, 40, 64),
+      rope_case(5, 65, 128),
+      rope_case(67, 1, 16),
+      rope_case(7, 5, 10),
+      rope_case(2, 3, 4112),
       {"embedding_repeated", embedded},
       {"cross_entropy_vocabulary4096", classified},
       {"sum_rows37_width1024", summed},

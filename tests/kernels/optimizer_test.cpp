@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 #include <vector>
 
 #include "engine/rng.h"
@@ -234,8 +235,8 @@ TEST(RandomRounding, IsUnbiasedAndLeavesWhatItCanHold) {
     const double unit = std::abs(static_cast<double>(above) - static_cast<double>(below));
     double sum = 0;
     for (int i = 0; i < kDraws; ++i) {
-      const PhiloxWords words = rounding_words(3, 7, 1, Rounded::v, static_cast<uint64_t>(i) / 8);
-      const uint32_t rounded = rounded_at_random(value, rounding_bits(words, i % 8));
+      const PhiloxWords words = rounding_words(3, 7, 1, static_cast<uint64_t>(i) / 8);
+      const uint32_t rounded = rounded_at_random(value, rounding_bits(words, Rounded::v, i % 8));
       const float drawn = float_of(rounded << 16);
       ASSERT_TRUE(drawn == below || drawn == above) << value;
       if (value == below) {
@@ -249,17 +250,30 @@ TEST(RandomRounding, IsUnbiasedAndLeavesWhatItCanHold) {
   EXPECT_TRUE(std::isnan(float_of(static_cast<uint32_t>(rounded_at_random(std::nanf(""), 0xffff)) << 16)));
 }
 
-// Purposes, tensors, steps, seeds and elements draw for themselves.
-TEST(RandomRounding, DrawsByPurposeTensorStepSeedAndElement) {
-  const auto first = [](uint64_t seed, uint64_t step, uint32_t stream, Rounded what, uint64_t group) {
-    return rounding_words(seed, step, stream, what, group).word[0];
+// Tensors, steps, seeds and groups of elements draw for themselves.
+TEST(RandomRounding, DrawsByTensorStepSeedAndGroup) {
+  const auto first = [](uint64_t seed, uint64_t step, uint32_t stream, uint64_t group) {
+    return rounding_words(seed, step, stream, group).word[0];
   };
-  const uint32_t base = first(1, 1, 1, Rounded::weight, 0);
-  EXPECT_NE(first(2, 1, 1, Rounded::weight, 0), base);
-  EXPECT_NE(first(1, 2, 1, Rounded::weight, 0), base);
-  EXPECT_NE(first(1, 1, 2, Rounded::weight, 0), base);
-  EXPECT_NE(first(1, 1, 1, Rounded::m, 0), base);
-  EXPECT_NE(first(1, 1, 1, Rounded::weight, 1), base);
+  const uint32_t base = first(1, 1, 1, 0);
+  EXPECT_NE(first(2, 1, 1, 0), base);
+  EXPECT_NE(first(1, 2, 1, 0), base);
+  EXPECT_NE(first(1, 1, 2, 0), base);
+  EXPECT_NE(first(1, 1, 1, 1), base);
+}
+
+// Each kind uses all 128 bits for its eight elements, and no element the same bits for two kinds.
+TEST(RandomRounding, RoundsWhatIsOfOneElementApart) {
+  const PhiloxWords words{{0x00010000u, 0x00030002u, 0x00050004u, 0x00070006u}};
+  std::set<uint32_t> of_kind[3];
+  for (int at = 0; at < 8; ++at) {
+    std::set<uint32_t> of_element;
+    for (const Rounded what : {Rounded::weight, Rounded::m, Rounded::v}) {
+      const uint32_t bits = rounding_bits(words, what, at);
+      EXPECT_TRUE(of_element.insert(bits).second) << at;
+      EXPECT_TRUE(of_kind[static_cast<int>(what)].insert(bits).second) << at;
+    }
+  }
 }
 
 // Steps of 1e-4 are far below the 2^-8 around 1, but on average they arrive: 4096 weights end at 1 - 40 *

@@ -81,7 +81,8 @@ std::optional<MatmulProduct> matmul_product_from(const std::string& text) {
 }
 
 MatmulAlgorithm encoded(const OwnAlgorithm& algorithm) {
-  return {kOwn, static_cast<uint64_t>(algorithm.tile), static_cast<uint64_t>(algorithm.parts), 0, 0, 0, 0, kOwn};
+  return {kOwn, static_cast<uint64_t>(algorithm.tile), static_cast<uint64_t>(algorithm.parts), 0, 0, 0, 0,
+          kOwn};
 }
 
 std::optional<OwnAlgorithm> own_algorithm(const MatmulAlgorithm& algorithm) {

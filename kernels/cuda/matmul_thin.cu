@@ -1,6 +1,5 @@
-#include "kernels/cuda/matmul_thin.h"
-
 #include "kernels/cuda/matmul_thin.cuh"
+#include "kernels/cuda/matmul_thin.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -94,8 +93,7 @@ bool is_thin(const MatmulProduct& p) {
 
 bool is_fit(const MatmulProduct& product, const OwnAlgorithm& algorithm) {
   if (!is_thin(product) || algorithm.parts < 1 || algorithm.parts > kMostParts) return false;
-  const Launch launch =
-      launch_of(product.form, algorithm.tile, is_turned(product) ? product.m : product.n);
+  const Launch launch = launch_of(product.form, algorithm.tile, is_turned(product) ? product.m : product.n);
   if (!launch.kernel || attribute_of_device(cudaDevAttrClusterLaunch) == 0) return false;
   int clusters = 0;
   const Cluster cluster(product, algorithm, launch, nullptr);

@@ -1,6 +1,7 @@
-// A product with one thin side: its time is that of reading the large operand once. A block has the whole thin
-// side and a tile of the wide one; several stages of copies are under way while it multiplies. The blocks of a
-// cluster share a tile and split the sum; they join the parts through each other's shared memory, in order.
+// A product with one thin side: its time is that of reading the large operand once. A block has the whole
+// thin side and a tile of the wide one; several stages of copies are under way while it multiplies. The
+// blocks of a cluster share a tile and split the sum; they join the parts through each other's shared memory,
+// in order.
 #pragma once
 
 #include "kernels/cuda/matmul_thin_tile.cuh"
@@ -158,7 +159,8 @@ __global__ void __launch_bounds__(kThinThreads, Shape::kBlocks) thin_product(con
     sync_block();
     if (s + kAhead < count) copy(s + kAhead, free);
     close_copies();
-    multiply_stage<Shape, Wide, Thin>(sums, shared + static_cast<uint32_t>(slot * Shape::kStage), row, column);
+    multiply_stage<Shape, Wide, Thin>(sums, shared + static_cast<uint32_t>(slot * Shape::kStage), row,
+                                      column);
     slot = slot + 1 == Shape::kStages ? 0 : slot + 1;
     free = free + 1 == Shape::kStages ? 0 : free + 1;
   }

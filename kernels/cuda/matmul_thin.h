@@ -9,8 +9,8 @@
 
 namespace lethe::kernels::cuda {
 
-// Whether the product can be computed so on the current device: bf16 operands, a side of at most 256 (n; in the
-// form tn also m), rows on 16 bytes, a GPU with clusters.
+// Whether the product can be computed so on the current device: bf16 operands, a side of at most 256 (n; in
+// the form tn also m), rows on 16 bytes, a GPU with clusters.
 bool is_fit(const MatmulProduct& product, const OwnAlgorithm& algorithm);
 
 // Those that fit and fill the current device about once to four times.

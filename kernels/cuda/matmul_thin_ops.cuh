@@ -42,8 +42,8 @@ __device__ inline void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(most) : "memory");
 }
 
-// Four matrices of 8 x 8, each lane giving the address of a row of one: of matrix lane / 8, row lane % 8. A lane
-// gets two neighbours of row lane / 4 of each, or of its column where turned.
+// Four matrices of 8 x 8, each lane giving the address of a row of one: of matrix lane / 8, row lane % 8. A
+// lane gets two neighbours of row lane / 4 of each, or of its column where turned.
 template <bool turned>
 __device__ inline void load_fragments(uint32_t (&to)[4], uint32_t from) {
   if constexpr (turned) {

@@ -79,16 +79,15 @@ cublasStatus_t MatmulLibrary::Plan::queue(cublasLtHandle_t handle, const MatmulA
                                                     static_cast<cudaStream_t>(stream));
     return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
   }
-  const cublasLtMatmulAlgo_t algorithm = decoded(with);
+  const cublasLtMatmulAlgo_t theirs = decoded(with);
   // The factors come in the compute type.
   const bool wide = product.types[2] == MatmulType::f64;
   const double keep = product.write == Write::accumulate ? 1 : 0;
   const auto alpha_float = static_cast<float>(alpha), keep_float = static_cast<float>(keep);
   const void* const factor = wide ? static_cast<const void*>(&alpha) : &alpha_float;
   const void* const kept = wide ? static_cast<const void*>(&keep) : &keep_float;
-  return cublasLtMatmul(handle, description, factor, b, first, a, second, kept, c, result, c, result,
-                        &algorithm, workspace, static_cast<size_t>(product.workspace),
-                        static_cast<cudaStream_t>(stream));
+  return cublasLtMatmul(handle, description, factor, b, first, a, second, kept, c, result, c, result, &theirs,
+                        workspace, static_cast<size_t>(product.workspace), static_cast<cudaStream_t>(stream));
 }
 
 std::vector<cublasLtMatmulHeuristicResult_t> offers(cublasLtHandle_t handle, const MatmulLibrary::Plan& plan,

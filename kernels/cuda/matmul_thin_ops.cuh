@@ -18,18 +18,20 @@ __device__ inline uint32_t shared_address(const void* at) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(at));
 }
 
-// The first `bytes` of 16 come from `from`, which is not read where bytes is 0; the others are zero. kAhead:
-// what comes into the second-level cache at once, 128 or 256 bytes.
+// Starts copying 16 bytes. kAhead: what comes into the second-level cache at once, 128 or 256 bytes.
 template <int kAhead>
-__device__ inline void copy_piece(uint32_t to, const bf16* from, int bytes) {
+__device__ inline void copy_piece(uint32_t to, const bf16* from) {
   static_assert(kAhead == 128 || kAhead == 256);
   if constexpr (kAhead == 256) {
-    asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
-                 : "memory");
+    asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
   } else {
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
-                 : "memory");
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
   }
+}
+
+// The first `bytes` of 16 come from `from`, which is not read where bytes is 0; the others are zero.
+__device__ inline void copy_part(uint32_t to, const bf16* from, int bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
 
 __device__ inline void close_copies() {

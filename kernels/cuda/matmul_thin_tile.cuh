@@ -38,16 +38,24 @@ struct ThinTile {
     const int64_t top = (kByDepth ? first : term) + line, left = (kByDepth ? term : first) + 8 * piece;
     const int64_t bottom = kByDepth ? x.size : depth, right = kByDepth ? depth : x.size;
     const bf16* const from = x.data + top * x.pitch + left;
+    const auto each = [&](const auto& copy_one) {
 #pragma unroll
-    for (int i = 0; i < (kByDepth ? R : kDepth) / kLines; ++i) {
+      for (int i = 0; i < (kByDepth ? R : kDepth) / kLines; ++i) {
 #pragma unroll
-      for (int j = 0; j < (kByDepth ? kDepth : R) / 64; ++j) {
-        const int64_t values = top + i * kLines < bottom ? right - left - 64 * j : 0;
-        const int bytes = static_cast<int>(values < 0 ? 0 : values > 8 ? 8 : values) * 2;
-        const bf16* const at = from + i * kLines * x.pitch + 64 * j;
-        copy_piece<kAhead>(to + offset(line + i * kLines, piece + 8 * j), bytes > 0 ? at : x.data, bytes);
+        for (int j = 0; j < (kByDepth ? kDepth : R) / 64; ++j) copy_one(i, j);
       }
+    };
+    const auto place = [&](int i, int j) { return to + offset(line + i * kLines, piece + 8 * j); };
+    if (first + R <= x.size && term + kDepth <= depth) {
+      each([&](int i, int j) { copy_piece<kAhead>(place(i, j), from + i * kLines * x.pitch + 64 * j); });
+      return;
     }
+    each([&](int i, int j) {
+      const int64_t values = top + i * kLines < bottom ? right - left - 64 * j : 0;
+      const int bytes = static_cast<int>(values < 0 ? 0 : values > 8 ? 8 : values) * 2;
+      const bf16* const at = from + i * kLines * x.pitch + 64 * j;
+      copy_part(place(i, j), bytes > 0 ? at : x.data, bytes);
+    });
   }
 
   // Four matrices for 16 of the size from `first` on, a multiple of 16, and 16 terms from 16 `step` on. The

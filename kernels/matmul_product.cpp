@@ -11,6 +11,7 @@ namespace {
 // In the order of the enumerators.
 constexpr std::array<std::string_view, 3> kForms = {"nt", "nn", "tn"};
 constexpr std::array<std::string_view, 3> kTypes = {"f64", "f32", "bf16"};
+constexpr uint64_t kOwn = 0x6e776f2065687465;  // marks what is no algorithm of the library's
 constexpr std::array<std::string_view, 2> kWrites = {"overwrite", "accumulate"};
 
 template <class E, size_t N>
@@ -79,7 +80,21 @@ std::optional<MatmulProduct> matmul_product_from(const std::string& text) {
   return p;
 }
 
+MatmulAlgorithm encoded(const OwnAlgorithm& algorithm) {
+  return {kOwn, static_cast<uint64_t>(algorithm.tile), static_cast<uint64_t>(algorithm.parts), 0, 0, 0, 0,
+          kOwn};
+}
+
+std::optional<OwnAlgorithm> own_algorithm(const MatmulAlgorithm& algorithm) {
+  const OwnAlgorithm own{static_cast<int>(algorithm[1]), static_cast<int>(algorithm[2])};
+  if (encoded(own) != algorithm) return {};
+  return own;
+}
+
 std::string text_of(const MatmulAlgorithm& algorithm) {
+  if (const auto own = own_algorithm(algorithm)) {
+    return "own " + std::to_string(own->tile) + ' ' + std::to_string(own->parts);
+  }
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
   for (const uint64_t word : algorithm) {
@@ -89,6 +104,13 @@ std::string text_of(const MatmulAlgorithm& algorithm) {
 }
 
 std::optional<MatmulAlgorithm> matmul_algorithm_from(const std::string& text) {
+  if (text.starts_with("own ")) {
+    std::istringstream in(text.substr(4));
+    in.imbue(std::locale::classic());
+    OwnAlgorithm own;
+    if (!(in >> own.tile >> own.parts) || text_of(encoded(own)) != text) return {};
+    return encoded(own);
+  }
   constexpr size_t kDigitsOfAWord = 16;
   MatmulAlgorithm algorithm{};
   if (text.size() != algorithm.size() * kDigitsOfAWord) return {};

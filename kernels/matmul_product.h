@@ -55,7 +55,20 @@ std::optional<MatmulProduct> matmul_product_from(const std::string& text);
 
 // An algorithm in the library's own encoding, which means the same to the same version of the library alone.
 using MatmulAlgorithm = std::array<uint64_t, 8>;
-std::string text_of(const MatmulAlgorithm& algorithm);  // 128 hexadecimal digits
+
+// An algorithm of our own for a product with a thin side (kernels/cuda/matmul_thin.h): how much of the wide
+// side a block computes, and into how many parts the sum is split. Carried as a MatmulAlgorithm that the
+// library never makes.
+struct OwnAlgorithm {
+  int tile = 0, parts = 0;
+  bool operator==(const OwnAlgorithm&) const = default;
+};
+MatmulAlgorithm encoded(const OwnAlgorithm& algorithm);
+// Nothing for one of the library's.
+std::optional<OwnAlgorithm> own_algorithm(const MatmulAlgorithm& algorithm);
+
+// 128 hexadecimal digits, or "own 128 4": tile and parts.
+std::string text_of(const MatmulAlgorithm& algorithm);
 std::optional<MatmulAlgorithm> matmul_algorithm_from(const std::string& text);
 
 struct MatmulChoice {

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/cuda/matmul_thin.h"
+
 namespace lethe::kernels::cuda {
 
 void check_tuning(cudaError_t status, const char* what) {
@@ -32,11 +34,14 @@ Candidates candidates_of(cublasLtHandle_t handle, const MatmulLibrary::Plan& pla
   offered.insert(offered.end(), unsplit.begin(), unsplit.end());
   Candidates made;
   std::set<MatmulAlgorithm> seen;
-  for (const auto& offer : offered) {
-    if (!seen.insert(encoded(offer.algo)).second) continue;
+  const auto add = [&](const MatmulAlgorithm& algorithm) {
+    if (!seen.insert(algorithm).second) return;
     made.push_back(std::make_unique<Candidate>());
-    made.back()->algorithm = offer.algo;
-  }
+    made.back()->algorithm = algorithm;
+  };
+  for (const auto& offer : offered) add(encoded(offer.algo));
+  if (made.empty()) return made;  // what is used untuned is the library's
+  for (const OwnAlgorithm& own : own_offers(plan.product)) add(encoded(own));
   return made;
 }
 
@@ -70,7 +75,7 @@ void choose_winner(const Candidates& candidates, MatmulLibrary::Plan& plan, Matm
   if (first.runs && candidates[best]->median() > kScatter * result.first_us) best = 0;
   result.best_us = candidates[best]->median();
   result.which = static_cast<int>(best);
-  result.choice = {encoded(candidates[best]->algorithm), result.best_us};
+  result.choice = {candidates[best]->algorithm, result.best_us};
   plan.algorithm = candidates[best]->algorithm;
   plan.has_algorithm = plan.is_tuned = true;
   plan.microseconds = result.best_us;

@@ -22,7 +22,7 @@ struct Event {
 };
 
 struct Candidate {
-  cublasLtMatmulAlgo_t algorithm{};
+  MatmulAlgorithm algorithm{};
   bool runs = true;       // until it is refused or gives other bits
   bool in_finals = true;  // until it is known to be slow
   std::vector<double> microseconds;
@@ -34,7 +34,7 @@ struct Candidate {
 };
 using Candidates = std::vector<std::unique_ptr<Candidate>>;
 
-// What the library offers, each once, the one that is used untuned first.
+// What the library offers, each once, the one that is used untuned first; then our own.
 Candidates candidates_of(cublasLtHandle_t handle, const MatmulLibrary::Plan& plan);
 
 // Leaves to the finals those that are about as fast as the fastest so far, and the one that is used untuned.

@@ -7,9 +7,8 @@ MatmulLibrary::Plan& MatmulLibrary::Parts::at(const MatmulProduct& product) {
   Plan& plan = at->second;
   if (!is_new) return plan;
   if (const auto kept = learned.find(product); kept != learned.end()) {
-    const cublasLtMatmulAlgo_t algorithm = decoded(kept->second.algorithm);
-    if (is_fit(handle, plan, algorithm)) {
-      plan.algorithm = algorithm;
+    if (is_fit(handle, plan, kept->second.algorithm)) {
+      plan.algorithm = kept->second.algorithm;
       plan.microseconds = kept->second.microseconds;
       plan.has_algorithm = plan.is_tuned = true;
       return plan;
@@ -18,7 +17,7 @@ MatmulLibrary::Plan& MatmulLibrary::Parts::at(const MatmulProduct& product) {
   constexpr int kOffers = 16;
   const auto offered = offers(handle, plan, product.workspace, kOffers);
   plan.has_algorithm = !offered.empty();
-  if (plan.has_algorithm) plan.algorithm = offered[untuned(offered)].algo;
+  if (plan.has_algorithm) plan.algorithm = encoded(offered[untuned(offered)].algo);
   return plan;
 }
 

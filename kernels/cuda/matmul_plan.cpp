@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/cuda/matmul_thin.h"
+
 namespace lethe::kernels::cuda {
 namespace {
 
@@ -69,16 +71,22 @@ MatmulLibrary::Plan::~Plan() {
   if (description) cublasLtMatmulDescDestroy(description);
 }
 
-cublasStatus_t MatmulLibrary::Plan::queue(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& with,
-                                          double alpha, const void* a, const void* b, void* c,
-                                          void* workspace, Stream stream) const {
+cublasStatus_t MatmulLibrary::Plan::queue(cublasLtHandle_t handle, const MatmulAlgorithm& with, double alpha,
+                                          const void* a, const void* b, void* c, void* workspace,
+                                          Stream stream) const {
+  if (const auto own = own_algorithm(with)) {
+    const cudaError_t status = kernels::cuda::queue(product, *own, static_cast<float>(alpha), a, b, c,
+                                                    static_cast<cudaStream_t>(stream));
+    return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
+  }
+  const cublasLtMatmulAlgo_t theirs = decoded(with);
   // The factors come in the compute type.
   const bool wide = product.types[2] == MatmulType::f64;
   const double keep = product.write == Write::accumulate ? 1 : 0;
   const auto alpha_float = static_cast<float>(alpha), keep_float = static_cast<float>(keep);
   const void* const factor = wide ? static_cast<const void*>(&alpha) : &alpha_float;
   const void* const kept = wide ? static_cast<const void*>(&keep) : &keep_float;
-  return cublasLtMatmul(handle, description, factor, b, first, a, second, kept, c, result, c, result, &with,
+  return cublasLtMatmul(handle, description, factor, b, first, a, second, kept, c, result, c, result, &theirs,
                         workspace, static_cast<size_t>(product.workspace), static_cast<cudaStream_t>(stream));
 }
 
@@ -119,7 +127,9 @@ size_t untuned(const std::vector<cublasLtMatmulHeuristicResult_t>& offered) {
   return best;
 }
 
-bool is_fit(cublasLtHandle_t handle, const MatmulLibrary::Plan& plan, const cublasLtMatmulAlgo_t& algorithm) {
+bool is_fit(cublasLtHandle_t handle, const MatmulLibrary::Plan& plan, const MatmulAlgorithm& kept) {
+  if (const auto own = own_algorithm(kept)) return is_fit(plan.product, *own);
+  const cublasLtMatmulAlgo_t algorithm = decoded(kept);
   const auto attribute = [&](cublasLtMatmulAlgoConfigAttributes_t which, auto& value) {
     size_t written = 0;
     return cublasLtMatmulAlgoConfigGetAttribute(&algorithm, which, &value, sizeof value, &written) ==

@@ -1,4 +1,5 @@
-// Inside MatmulLibrary: a product in cuBLASLt's terms, and the algorithms that the library offers for it.
+// Inside MatmulLibrary: a product in cuBLASLt's terms, and the algorithms that the library offers for it. One
+// of our own (kernels/cuda/matmul_thin.h) may stand wherever a MatmulAlgorithm does.
 #pragma once
 
 #include <cublasLt.h>
@@ -20,7 +21,7 @@ struct MatmulLibrary::Plan {
   MatmulProduct product;
   cublasLtMatmulDesc_t description = nullptr;
   cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
-  cublasLtMatmulAlgo_t algorithm{};
+  MatmulAlgorithm algorithm{};
   bool has_algorithm = false;
   bool is_tuned = false;    // learned or timed, not guessed
   double microseconds = 0;  // of the tuned algorithm
@@ -32,7 +33,7 @@ struct MatmulLibrary::Plan {
   Plan& operator=(const Plan&) = delete;
 
   // The product with any algorithm, where run() takes the plan's own.
-  cublasStatus_t queue(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& with, double alpha, const void* a,
+  cublasStatus_t queue(cublasLtHandle_t handle, const MatmulAlgorithm& with, double alpha, const void* a,
                        const void* b, void* c, void* workspace, Stream stream) const;
 };
 
@@ -54,8 +55,9 @@ std::vector<cublasLtMatmulHeuristicResult_t> offers(cublasLtHandle_t handle, con
 // idle, as for a weight gradient with few outputs and a long sum, the one that fills most of it is better.
 size_t untuned(const std::vector<cublasLtMatmulHeuristicResult_t>& offered);
 
-// Whether the library accepts a kept algorithm for the product and would sum as offers' do.
-bool is_fit(cublasLtHandle_t handle, const MatmulLibrary::Plan& plan, const cublasLtMatmulAlgo_t& algorithm);
+// Whether a kept algorithm of the library's, which would sum as offers' do, or of ours can compute the
+// product.
+bool is_fit(cublasLtHandle_t handle, const MatmulLibrary::Plan& plan, const MatmulAlgorithm& kept);
 
 MatmulAlgorithm encoded(const cublasLtMatmulAlgo_t& algorithm);
 cublasLtMatmulAlgo_t decoded(const MatmulAlgorithm& algorithm);

@@ -105,6 +105,20 @@ TEST(MatmulAlgorithm, IsHexadecimalAndBack) {
   EXPECT_FALSE(kernels::matmul_algorithm_from(std::string(1, '-').append(text, 1)));
 }
 
+TEST(MatmulAlgorithm, OfOurOwnIsWordsAndBack) {
+  const kernels::OwnAlgorithm own{256, 3};
+  const kernels::MatmulAlgorithm algorithm = kernels::encoded(own);
+  EXPECT_EQ(kernels::own_algorithm(algorithm), own);
+  EXPECT_EQ(kernels::text_of(algorithm), "own 256 3");
+  EXPECT_EQ(kernels::matmul_algorithm_from("own 256 3"), algorithm);
+  for (const char* wrong :
+       {"own", "own 256", "own 256 3 ", "own 256 3 1", "own x 3", "own 0256 3", "own  256 3"}) {
+    EXPECT_FALSE(kernels::matmul_algorithm_from(wrong)) << wrong;
+  }
+  EXPECT_FALSE(kernels::own_algorithm({}));
+  EXPECT_FALSE(kernels::own_algorithm({0, 256, 3}));
+}
+
 // Sizes alone decide, on any machine; a small product asks for little.
 TEST(MatmulWorkspace, GrowsWithTheOutputUpToItsLimit) {
   const auto bytes = [](int64_t m, int64_t n) {

@@ -30,6 +30,13 @@ TEST(Tuning, IsALineAProduct) {
   expect_parts(tuning_line(sample()[1]), {"8192 x 12288 x 4096", "kept"});
 }
 
+TEST(Tuning, NamesAnAlgorithmOfOurOwn) {
+  MatmulTuning own = sample()[0];
+  own.choice.algorithm = kernels::encoded(kernels::OwnAlgorithm{128, 4});
+  expect_parts(tuning_line(own), {"own/38", "3.7%"});
+  EXPECT_EQ(tuning_json({own})[0].at("own"), "own 128 4");
+}
+
 // 32 * 1122 + 2 * 500 us, and 32 * 42 us less than untuned.
 TEST(Tuning, AddsUpWhatWasGained) {
   expect_parts(tuning_summary(sample()), {"1 of 2", "36.90 ms", "1.34 ms"});

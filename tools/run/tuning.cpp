@@ -26,6 +26,12 @@ bool is_timed(const MatmulTuning& t) {
   return t.not_timed.empty();
 }
 
+// Its place among the candidates, or that it is one of our own.
+std::string winner(const MatmulTuning& t) {
+  const bool is_own = kernels::own_algorithm(t.choice.algorithm).has_value();
+  return fmt::format("{}/{}", is_own ? "own" : std::to_string(t.which), t.candidates);
+}
+
 }  // namespace
 
 std::string tuning_title() {
@@ -38,8 +44,7 @@ std::string tuning_line(const MatmulTuning& t) {
   const std::string start =
       fmt::format("{:<21}{:>22}{:>6}", product_name(p), fmt::format("{} x {} x {}", p.m, p.n, p.k), t.uses);
   if (!is_timed(t)) return fmt::format("{}  {}\n", start, t.not_timed);
-  return fmt::format("{}{:>12.1f}{:>12.1f}{:>8}{:>7.1f}%{:>8.0f}\n", start, t.first_us, t.best_us,
-                     fmt::format("{}/{}", t.which, t.candidates),
+  return fmt::format("{}{:>12.1f}{:>12.1f}{:>8}{:>7.1f}%{:>8.0f}\n", start, t.first_us, t.best_us, winner(t),
                      t.first_us > 0 ? 100 * (t.first_us / t.best_us - 1) : 0, teraflops(t));
 }
 
@@ -63,6 +68,7 @@ nlohmann::json tuning_json(const std::vector<MatmulTuning>& tunings) {
     if (t.best_us > 0) row.update({{"best_us", t.best_us}, {"tflops", teraflops(t)}});
     if (is_timed(t)) {
       row.update({{"untuned_us", t.first_us}, {"which", t.which}, {"candidates", t.candidates}});
+      if (kernels::own_algorithm(t.choice.algorithm)) row["own"] = kernels::text_of(t.choice.algorithm);
     } else {
       row["not_timed"] = t.not_timed;
     }

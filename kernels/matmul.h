@@ -32,8 +32,9 @@ int64_t matmul_workspace_bytes(int64_t m, int64_t n, int64_t k, int threads);
 
 namespace lethe::kernels::cuda {
 
-// cuBLASLt, and the algorithm picked for each product seen so far: one that was learned, else the library's
-// guess. Not for use by several threads at once. Where the library fails, std::runtime_error.
+// cuBLASLt, and the algorithm picked for each product seen so far: one that was learned, which may be one of
+// our own, else the library's guess. Not for use by several threads at once. Where the library fails,
+// std::runtime_error.
 class MatmulLibrary {
  public:
   struct Plan;

@@ -1,5 +1,6 @@
 // The file: a line with the format's name, a line that names the machine, then a line for each product:
-// the product, its algorithm and its microseconds, with semicolons between.
+// the product, its algorithm (cuBLASLt's or, as words, our own) and its microseconds, with semicolons
+// between.
 #include "engine/backend/matmul_cache.h"
 
 #include <fmt/format.h>

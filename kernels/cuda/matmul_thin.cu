@@ -114,7 +114,7 @@ std::vector<OwnAlgorithm> own_offers(const MatmulProduct& product) {
     for (const int parts : {1, 2, 3, 4, 6, 8}) {
       const OwnAlgorithm algorithm{tile, parts};
       const int64_t blocks = (wide + tile - 1) / tile * parts;
-      const bool fills = 4 * blocks >= 3 * at_once && (blocks <= 4 * at_once || parts == 1);
+      const bool fills = 2 * blocks >= at_once && (blocks <= 4 * at_once || parts == 1);
       constexpr int kStepsOfAPart = 4;
       if (!fills || steps < kStepsOfAPart * parts || !is_fit(product, algorithm)) continue;
       made.push_back(algorithm);

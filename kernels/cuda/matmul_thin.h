@@ -13,7 +13,7 @@ namespace lethe::kernels::cuda {
 // the form tn also m), rows on 16 bytes, a GPU with clusters.
 bool is_fit(const MatmulProduct& product, const OwnAlgorithm& algorithm);
 
-// Those that fit and fill the current device about once to four times.
+// Those that fit and whose blocks are half to four times as many as the current device has multiprocessors.
 std::vector<OwnAlgorithm> own_offers(const MatmulProduct& product);
 
 // Queues a product that the algorithm fits. The same bits from run to run.

@@ -1,4 +1,4 @@
-// Times what cuBLASLt offers for a product, on operands of its own.
+// Times what cuBLASLt and our own kernels offer for a product, on operands of its own.
 #pragma once
 
 #include <array>

@@ -101,8 +101,8 @@ TEST(MatmulAlgorithm, IsHexadecimalAndBack) {
   EXPECT_EQ(kernels::matmul_algorithm_from(text), algorithm);
   EXPECT_FALSE(kernels::matmul_algorithm_from(""));
   EXPECT_FALSE(kernels::matmul_algorithm_from(text + "0"));
-  EXPECT_FALSE(kernels::matmul_algorithm_from(std::string(1, 'g').append(text, 1)));
-  EXPECT_FALSE(kernels::matmul_algorithm_from(std::string(1, '-').append(text, 1)));
+  EXPECT_FALSE(kernels::matmul_algorithm_from(std::string("g").append(text, 1)));
+  EXPECT_FALSE(kernels::matmul_algorithm_from(std::string("-").append(text, 1)));
 }
 
 TEST(MatmulAlgorithm, OfOurOwnIsWordsAndBack) {

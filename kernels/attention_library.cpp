@@ -41,33 +41,11 @@ std::string attention_library_refusal(const AttentionProblem& p) {
   return "";
 }
 
-bool attention_copies_gradient(const AttentionProblem& p, int which) {
-  return p.backward && p.shape.packed() && (which == 0 || p.shape.heads != p.shape.kv_heads);
-}
-
-int64_t attention_gradient_width(const AttentionProblem& p, int which) {
-  return (which == 0 ? p.shape.heads : p.shape.kv_heads) * p.shape.head_dim;
-}
-
-int64_t attention_gradient_pitch(const AttentionProblem& p, int which) {
-  if (attention_copies_gradient(p, which)) return attention_gradient_width(p, which);
-  return which == 0 ? p.dq_pitch : which == 1 ? p.dk_pitch : p.dv_pitch;
-}
-
-int64_t attention_copied_bytes(const AttentionProblem& p) {
-  int64_t bytes = 0;
-  for (int which = 0; which < 3; ++which) {
-    if (!attention_copies_gradient(p, which)) continue;
-    bytes += (p.shape.batch * p.shape.tokens * attention_gradient_width(p, which) * 2 + 255) / 256 * 256;
-  }
-  return bytes;
-}
-
 // Measured on an H200 with cuDNN 9.14 to the last megabyte. The forward pass needs next to nothing. The
 // backward pass keeps the sums do . o in float and, dense,
 //   dq summed in float [B, H, T, D], or where the order is fixed the probabilities' gradients [B, H, T, T];
 //   with grouped queries the gradients of k and v of every query head, in bf16.
-// Packed, all of it is float, and the gradients that are copied lie beside it.
+// Packed, what is kept has the pitch of the gradient it becomes, and all of it is float.
 int64_t attention_library_bytes(const AttentionProblem& p) {
   constexpr int64_t kMargin = int64_t{1} << 20;
   const AttentionShape& s = p.shape;
@@ -77,8 +55,8 @@ int64_t attention_library_bytes(const AttentionProblem& p) {
   const bool grouped = s.heads != s.kv_heads;
   int64_t bytes = tokens * s.heads * 4;
   if (s.packed()) {
-    bytes += attention_copied_bytes(p) + tokens * width * 4;
-    if (grouped) bytes += 2 * tokens * width * 4;
+    bytes += tokens * p.dq_pitch * 4;
+    if (grouped) bytes += tokens * (p.dk_pitch + p.dv_pitch) * (s.heads / s.kv_heads) * 4;
   } else {
     const int64_t padded = (s.tokens + 127) / 128 * 128;
     bytes += s.deterministic ? s.batch * s.heads * padded * padded * 2 : tokens * width * 4;

@@ -26,16 +26,6 @@ struct AttentionProblem {
   std::string key() const;
 };
 
-// The gradients of packed rows are summed in floats that lie as the gradient does, and cuDNN (9.19) gives a
-// wrong sum where that leaves gaps: they are made without gaps in the workspace, and copied. Which: 0 dq, 1
-// dk, 2 dv. Those of k and v are summed so only where several query heads share them.
-bool attention_copies_gradient(const AttentionProblem& problem, int which);
-int64_t attention_gradient_width(const AttentionProblem& problem, int which);
-// Elements from one token to the next where cuDNN writes it.
-int64_t attention_gradient_pitch(const AttentionProblem& problem, int which);
-// Bytes of all gradients that are copied, each on 256.
-int64_t attention_copied_bytes(const AttentionProblem& problem);
-
 // As kernels::cuda::attention and attention_backward take them; those of the gradients only backward.
 struct AttentionBuffers {
   const bf16 *q = nullptr, *k = nullptr, *v = nullptr, *dout = nullptr;

@@ -20,37 +20,6 @@ int64_t table_bytes(const AttentionProblem& p) {
   return DocumentTables{p.shape.packed() ? p.shape.documents : p.shape.batch}.bytes();
 }
 
-// Where cuDNN writes a gradient, and where it belongs.
-struct MadeGradient {
-  void *made = nullptr, *wanted = nullptr;
-  int64_t width = 0, pitch = 0;  // elements; the pitch where it belongs
-};
-
-std::array<MadeGradient, 3> made_gradients(const AttentionProblem& p, const AttentionBuffers& b) {
-  const std::array<void*, 3> wanted{b.dq, b.dk, b.dv};
-  const std::array<int64_t, 3> pitches{p.dq_pitch, p.dk_pitch, p.dv_pitch};
-  std::array<MadeGradient, 3> gradients;
-  auto* place = static_cast<std::byte*>(b.workspace) + table_bytes(p);
-  for (int which = 0; which < 3; ++which) {
-    const auto i = static_cast<size_t>(which);
-    gradients[i] = {wanted[i], wanted[i], attention_gradient_width(p, which), pitches[i]};
-    if (!attention_copies_gradient(p, which)) continue;
-    gradients[i].made = place;
-    place += (p.shape.batch * p.shape.tokens * gradients[i].width * 2 + 255) / 256 * 256;
-  }
-  return gradients;
-}
-
-void copy_out(const MadeGradient& g, const AttentionProblem& p, Stream stream) {
-  if (g.made == g.wanted) return;
-  const auto bytes = [](int64_t elements) { return static_cast<size_t>(elements) * sizeof(bf16); };
-  const cudaError_t status =
-      cudaMemcpy2DAsync(g.wanted, bytes(g.pitch), g.made, bytes(g.width), bytes(g.width),
-                        static_cast<size_t>(p.shape.batch * p.shape.tokens), cudaMemcpyDeviceToDevice,
-                        static_cast<cudaStream_t>(stream));
-  if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
-}
-
 std::string name_of_gpu() {
   int device = 0;
   cudaDeviceProp properties{};
@@ -99,7 +68,7 @@ struct AttentionLibrary::Parts {
     start();
     plan.refusal = missing.empty() ? attention_library_refusal(plan.problem) : missing;
     if (!plan.refusal.empty()) return;
-    const int64_t room = workspace_bytes - table_bytes(plan.problem) - attention_copied_bytes(plan.problem);
+    const int64_t room = workspace_bytes - table_bytes(plan.problem);
     const std::string key = machine + "; " + plan.problem.key();
     if (const auto bytes = read_plan(plan_folder, key)) {
       cudnnSetStream(handle, nullptr);
@@ -135,7 +104,6 @@ bool AttentionLibrary::is_news(const std::string& refusal) {
 void AttentionLibrary::run(const Plan& plan, const AttentionBuffers& b, Stream stream) {
   const AttentionProblem& p = plan.problem;
   const DocumentTables tables{p.shape.packed() ? p.shape.documents : p.shape.batch};
-  const std::array<MadeGradient, 3> gradients = made_gradients(p, b);
   std::unordered_map<int64_t, void*> pointers;
   const auto add = [&](int64_t which, const void* data) { pointers[which] = const_cast<void*>(data); };
   add(kQ, b.q);
@@ -145,7 +113,9 @@ void AttentionLibrary::run(const Plan& plan, const AttentionBuffers& b, Stream s
   add(kLse, b.lse);
   if (p.backward) {
     add(kDout, b.dout);
-    for (int which = 0; which < 3; ++which) add(kDq + which, gradients[static_cast<size_t>(which)].made);
+    add(kDq, b.dq);
+    add(kDk, b.dk);
+    add(kDv, b.dv);
   }
   if (attention_has_lengths(p)) {
     add(kLengths, tables.lengths(b.workspace));
@@ -153,15 +123,9 @@ void AttentionLibrary::run(const Plan& plan, const AttentionBuffers& b, Stream s
   }
   if (p.shape.packed()) {
     // In the order of AttentionTensor.
-    const std::array<int64_t, DocumentTables::kOffsets> pitches{p.q_pitch,
-                                                                p.k_pitch,
-                                                                p.v_pitch,
-                                                                p.out_pitch,
-                                                                p.shape.heads,
-                                                                p.dout_pitch,
-                                                                attention_gradient_pitch(p, 0),
-                                                                attention_gradient_pitch(p, 1),
-                                                                attention_gradient_pitch(p, 2)};
+    const std::array<int64_t, DocumentTables::kOffsets> pitches{p.q_pitch,   p.k_pitch,     p.v_pitch,
+                                                                p.out_pitch, p.shape.heads, p.dout_pitch,
+                                                                p.dq_pitch,  p.dk_pitch,    p.dv_pitch};
     document_tables(p.shape, b.document_start, pitches, b.workspace, stream);
     for (int i = 0; i < DocumentTables::kOffsets; ++i) add(kFirstOffsets + i, tables.offsets(b.workspace, i));
   } else if (attention_has_lengths(p)) {
@@ -171,11 +135,10 @@ void AttentionLibrary::run(const Plan& plan, const AttentionBuffers& b, Stream s
       status != CUDNN_STATUS_SUCCESS) {
     throw std::runtime_error(std::string("cuDNN: stream: ") + cudnnGetErrorString(status));
   }
-  void* const rest = static_cast<std::byte*>(b.workspace) + table_bytes(p) + attention_copied_bytes(p);
+  void* const rest = static_cast<std::byte*>(b.workspace) + table_bytes(p);
   if (const std::string wrong = plan.graph->run(parts_->handle, pointers, rest); !wrong.empty()) {
     throw std::runtime_error("cuDNN: attention: " + wrong);
   }
-  for (const MadeGradient& g : gradients) copy_out(g, p, stream);
 }
 
 }  // namespace lethe::kernels::cuda

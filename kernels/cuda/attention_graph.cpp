@@ -57,14 +57,9 @@ class Builder {
     }
     mask(options);
     const auto [dq, dk, dv] = graph_->sdpa_backward(q, k, v, out, dout, lse, options);
-    const auto gradient = [&](const Tensor& made, int which, AttentionTensor name, AttentionTensor of,
-                              int64_t heads, int64_t pitch_of) {
-      const int64_t pitch = attention_gradient_pitch(p_, which);
-      output(made, name, heads, pitch, offsets(pitch == pitch_of ? of : name));
-    };
-    gradient(dq, 0, kDq, kQ, s_.heads, p_.q_pitch);
-    gradient(dk, 1, kDk, kK, s_.kv_heads, p_.k_pitch);
-    gradient(dv, 2, kDv, kV, s_.kv_heads, p_.v_pitch);
+    output(dq, kDq, s_.heads, p_.dq_pitch, offsets(p_.dq_pitch == p_.q_pitch ? kQ : kDq));
+    output(dk, kDk, s_.kv_heads, p_.dk_pitch, offsets(p_.dk_pitch == p_.k_pitch ? kK : kDk));
+    output(dv, kDv, s_.kv_heads, p_.dv_pitch, offsets(p_.dv_pitch == p_.v_pitch ? kV : kDv));
     return graph_;
   }
 

@@ -32,9 +32,11 @@ struct Measured {
 
 TEST(AttentionLibrary, PlansWhatCudnnWasMeasuredToAskForAndLittleMore) {
   const Measured measured[] = {
-      {{2, 4096, 32, 32, 128, 0, 2}, 12288, 0.135}, {{2, 4096, 32, 32, 128, 0, 2, true}, 12288, 2.149},
-      {{2, 4096, 32, 8, 128, 0, 2}, 6144, 0.269},   {{4, 4096, 32, 8, 64, 0, 4}, 3072, 0.271},
-      {{16, 2048, 9, 3, 64, 0, 16}, 960, 0.152},    {{16, 2048, 9, 3, 64, 0, 16, true}, 960, 1.285},
+      {{2, 4096, 32, 32, 128, 0, 2}, 12288, 0.135},     {{2, 4096, 32, 32, 128, 0, 2, true}, 12288, 2.149},
+      {{2, 4096, 32, 8, 128, 0, 2}, 6144, 0.269},       {{4, 4096, 32, 8, 64, 0, 4}, 3072, 0.271},
+      {{16, 2048, 9, 3, 64, 0, 16}, 960, 0.152},        {{16, 2048, 9, 3, 64, 0, 16, true}, 960, 1.285},
+      {{2, 4096, 32, 32, 128, 0, 16}, 12288, 0.410},    {{2, 4096, 32, 32, 128, 0, 64}, 12288, 0.410},
+      {{2, 4096, 32, 8, 128, 0, 16}, 6144 + 192, 1.87}, {{4, 4096, 32, 8, 64, 0, 64}, 3072 + 192, 1.93},
   };
   for (const Measured& m : measured) {
     const auto planned = static_cast<double>(attention_library_bytes(problem(m.shape, m.pitch))) / 1e9;
@@ -42,21 +44,6 @@ TEST(AttentionLibrary, PlansWhatCudnnWasMeasuredToAskForAndLittleMore) {
     EXPECT_GE(planned, m.gigabytes - 0.0005) << m.gigabytes;
     EXPECT_LE(planned, m.gigabytes * (1 + 1.0 / 32) + 0.010) << m.gigabytes;
   }
-}
-
-// Packed, all sums are float and without gaps, and so are the gradients that are copied out, in bf16: those
-// of every query head's k and v too where heads share them.
-TEST(AttentionLibrary, PlansForPackedRowsWhatIsSummedAndWhatIsCopied) {
-  const double tokens = 2 * 4096, width = 32 * 128, sums_of_do_o = tokens * 32 * 4;
-  const auto planned = [](const AttentionShape& shape) {
-    return static_cast<double>(attention_library_bytes(problem(shape, 12288)));
-  };
-  const double alone = tokens * width * (4 + 2) + sums_of_do_o;
-  EXPECT_GE(planned({2, 4096, 32, 32, 128, 0, 16}), alone);
-  EXPECT_LE(planned({2, 4096, 32, 32, 128, 0, 16}), alone * (1 + 1.0 / 32) + (2 << 20));
-  const double grouped = tokens * width * (3 * 4 + 2 + 2 * 2 / 4.0) + sums_of_do_o;
-  EXPECT_GE(planned({2, 4096, 32, 8, 128, 0, 16}), grouped);
-  EXPECT_LE(planned({2, 4096, 32, 8, 128, 0, 16}), grouped * (1 + 1.0 / 32) + (2 << 20));
 }
 
 TEST(AttentionLibrary, TheForwardPassNeedsNoMoreThanItsTables) {

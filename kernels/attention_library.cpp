@@ -29,15 +29,13 @@ std::string attention_library_refusal(const AttentionProblem& p) {
         .append(", which is no multiple of 16 up to ")
         .append(std::to_string(kMostHeadDim));
   }
-  if (s.packed() && s.deterministic) return "packed documents under the deterministic setting";
+  // With cuDNN 9 and cudnn-frontend 1.18 on an H100 every gradient but dq came out right.
+  if (s.packed()) return "packed documents, of which cuDNN gives a wrong dq";
   const auto pitches = {p.q_pitch,    p.k_pitch,  p.v_pitch,  p.out_pitch,
                         p.dout_pitch, p.dq_pitch, p.dk_pitch, p.dv_pitch};
   if (std::ranges::any_of(pitches, [](int64_t pitch) { return pitch % 8 != 0; })) {
     return "rows that do not begin on 16 bytes";
   }
-  // Of the widest tensor, that of all query heads' gradients of k or v, which has the key heads' offsets.
-  const int64_t widest = std::max(pitches) * (s.heads / s.kv_heads);
-  if (s.packed() && s.batch * s.tokens * widest > INT32_MAX) return "offsets beyond 32 bits";
   return "";
 }
 

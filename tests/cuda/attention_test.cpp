@@ -343,7 +343,8 @@ TEST_P(CudnnAttention, AgreesWithTheDefinition) {
   OnGpu gpu(problem, library);
   const std::string refusal = gpu.refusal();
   if (is_without(refusal)) GTEST_SKIP() << refusal;
-  ASSERT_EQ(refusal, "");
+  ASSERT_EQ(refusal.empty(), !GetParam().shape.packed()) << refusal;
+  if (!refusal.empty()) return;
   expect_close(gpu.run(), problem.expected(starts_of(GetParam())));
   gpu.expect_gaps_untouched();
 }
@@ -356,7 +357,8 @@ TEST_P(CudnnAttention, ReplaysAGraphOverOtherDocuments) {
   OnGpu gpu(problem, library);
   const std::string refusal = gpu.refusal();
   if (is_without(refusal)) GTEST_SKIP() << refusal;
-  ASSERT_EQ(refusal, "");
+  ASSERT_EQ(refusal.empty(), !GetParam().shape.packed()) << refusal;
+  if (!refusal.empty()) return;
   gpu.run();
   for (const size_t shift : {0, 1, 2}) {
     const std::vector<int32_t> starts = starts_of(GetParam(), shift);

@@ -13,8 +13,9 @@ namespace lethe {
 namespace {
 
 constexpr const char* kPurpose =
-    "Times the algorithms that the GPU's library offers for each matrix product of a run, and keeps the "
-    "fastest "
+    "Times the algorithms for each matrix product of a run, the GPU library's and Lethe's own for thin ones, "
+    "and "
+    "keeps the fastest "
     "for this GPU, driver and library; later runs use them (train.tuned_products). The products that cost "
     "most "
     "come first. 'uses' counts launches in one run of each program; 'which' is the fastest's place among the "

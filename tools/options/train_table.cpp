@@ -83,9 +83,8 @@ std::vector<Option> train_options_list() {
        "whose gradients need no adding up; else that of float32 or float64 weights. Never narrower than the "
        "trained weights."},
       {"train.recompute", Type::text, "none", Choices{{"none", "rmsnorm", "swiglu", "norms", "mlp", "block"}},
-       "What the backward pass computes again instead of keeping: nothing, the normalisations, also the "
-       "MLP's "
-       "inner activations, or whole blocks."},
+       "What the backward pass computes again instead of keeping: nothing; what norms return; what the gated "
+       "units return; both, and dropout (norms); also the MLP's products; or whole blocks."},
       {"train.deterministic", Type::boolean, "false", AnyValue{},
        "Whether a run on a GPU gives the same bits each time, at some cost of speed and memory; on the CPU "
        "it "

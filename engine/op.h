@@ -13,7 +13,7 @@
 namespace lethe::kernels::cuda {
 class AttentionLibrary;
 class MatmulLibrary;
-}
+}  // namespace lethe::kernels::cuda
 
 namespace lethe {
 

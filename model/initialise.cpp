@@ -14,8 +14,8 @@ bool is_adapter(const std::string& name) {
   return name.find(".lora_") != std::string::npos;
 }
 
-// Calls fill(tape, tensor, info) for every weight that is no part of another, adapters or the others, and runs what it
-// recorded.
+// Calls fill(tape, tensor, info) for every weight that is no part of another, adapters or the others, and
+// runs what it recorded.
 template <class Fill>
 void fill_weights(Session& session, bool adapters, const Fill& fill) {
   Tape tape(session.state(), "initialise");

@@ -49,8 +49,10 @@ void Linear::declare_weight(State& state, const std::string& path, const Precisi
 void Linear::declare_adapters(State& state, const std::string& path, const Precision& precision,
                               const LoraConfig& lora, bool trained) {
   const auto adapter = [&](const std::string& part, const char* which, Shape shape) {
-    return state.declare(
-        {.name = path + "." + part + which, .dtype = precision.adapters(), .shape = std::move(shape), .trainable = trained});
+    return state.declare({.name = path + "." + part + which,
+                          .dtype = precision.adapters(),
+                          .shape = std::move(shape),
+                          .trainable = trained});
   };
   constexpr const char *a = ".lora_A.weight", *b = ".lora_B.weight";
   const bool merged = rank_inside_ > 0 && parts_.size() > 1;

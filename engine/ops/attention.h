@@ -9,8 +9,8 @@ namespace lethe::ops {
 using kernels::AttentionShape;
 
 // q: [B*T, H*D]; k, v: [B*T, Hkv*D], three different tensors or views of one dtype; document_start: int32
-// [B*T], where in its row a token's document begins. Scores are scaled by 1 / sqrt(D). Returns [B*T, H*D], its
-// rows `pitch` elements apart; 0: the width. Throws ShapeError naming what does not fit.
+// [B*T], where in its row a token's document begins. Scores are scaled by 1 / sqrt(D). Returns [B*T, H*D],
+// its rows `pitch` elements apart; 0: the width. Throws ShapeError naming what does not fit.
 Var attention(Tape& tape, Var q, Var k, Var v, Var document_start, const AttentionShape& shape,
               const std::string& name = "attention", int64_t pitch = 0);
 

@@ -13,8 +13,8 @@
 
 namespace lethe::kernels::cuda {
 
-// The names that graph and execution share. cudnn-frontend numbers its own tensors from 1 on, around the names
-// that a graph uses: a name that a graph does without must not be one of those numbers.
+// The names that graph and execution share. cudnn-frontend numbers its own tensors from 1 on, around the
+// names that a graph uses: a name that a graph does without must not be one of those numbers.
 enum AttentionTensor : int64_t {
   kQ = 1000,
   kK,

@@ -34,6 +34,7 @@ TrainOptions options_of(const Folder& folder, const Method& method, const std::s
                                   "lora.dropout=0.2",
                                   "optimizer.weight_decay=0.01",
                                   "precision=" + method.precision,
+                                  "train.deterministic=true",
                                   "device=" + device};
   set.insert(set.end(), more.begin(), more.end());
   return small_options(folder.path(), set);

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "engine/architectures.h"
 #include "engine/backend/cuda_executable.h"
@@ -13,16 +12,10 @@
 #include "engine/backend/cuda_ranges.h"
 #include "engine/backend/cuda_reads.h"
 #include "engine/backend/cuda_staging.h"
+#include "engine/backend/user_cache.h"
 
 namespace lethe {
 namespace {
-
-// Where plans of attention are kept between processes; empty where the user has no folder of his own.
-std::string attention_plan_folder() {
-  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
-  if (cache && *cache == '/') return fmt::format("{}/lethe/attention", cache);
-  return home && *home == '/' ? fmt::format("{}/.cache/lethe/attention", home) : "";
-}
 
 // What an arena leaves to the GPU's context: kernels are loaded when they are first used, and libraries keep
 // tables of their own.
@@ -47,7 +40,7 @@ class CudaBackend final : public Backend {
         reads_(stream_.get()),
         staging_(stream_.get()) {
     matmuls_ = std::make_unique<CudaMatmuls>(options_);
-    attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(attention_plan_folder());
+    attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(user_cache_folder("attention"));
     free_at_start_ = device_memory().free;
   }
 

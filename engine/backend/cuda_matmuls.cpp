@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/backend/cuda_check.h"
+#include "engine/backend/user_cache.h"
 #include "engine/log.h"
 
 namespace lethe {
@@ -23,7 +24,7 @@ MatmulMachine this_machine() {
 }  // namespace
 
 CudaMatmuls::CudaMatmuls(const CudaOptions& options)
-    : cache_(options.matmul_cache.empty() ? default_matmul_cache_folder() : options.matmul_cache,
+    : cache_(options.matmul_cache.empty() ? user_cache_folder("matmul") : options.matmul_cache,
              this_machine()) {
   if (options.tuned_products) library_.learn(cache_.load());
 }

@@ -8,7 +8,6 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
@@ -78,17 +77,6 @@ kernels::MatmulChoices parse(const std::string& file, const std::string& header,
 }
 
 }  // namespace
-
-std::string default_matmul_cache_folder() {
-  const auto set = [](const char* name) {
-    const char* const value = std::getenv(name);
-    return std::string(value ? value : "");
-  };
-  // The specification: a relative path there is to be ignored.
-  const std::string cache = set("XDG_CACHE_HOME"), home = set("HOME");
-  if (cache.starts_with('/')) return cache + "/lethe/matmul";
-  return home.empty() ? "" : home + "/.cache/lethe/matmul";
-}
 
 MatmulCache::MatmulCache(std::string folder, const MatmulMachine& machine)
     : folder_(std::move(folder)), file_(folder_ + "/" + file_name(machine)), header_(machine_line(machine)) {}

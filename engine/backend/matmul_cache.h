@@ -15,10 +15,6 @@ struct MatmulMachine {
   int64_t multiprocessors = 0, driver = 0, library = 0;
 };
 
-// $XDG_CACHE_HOME/lethe/matmul, or ~/.cache/lethe/matmul (XDG Base Directory Specification 0.8); empty where
-// neither variable says where.
-std::string default_matmul_cache_folder();
-
 class MatmulCache {
  public:
   // folder empty: nothing is ever found, and nothing can be kept.

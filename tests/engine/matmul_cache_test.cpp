@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "engine/backend/user_cache.h"
 #include "tests/files.h"
 
 namespace lethe::test {
@@ -120,7 +121,7 @@ TEST(CacheFolder, IsTheUsers) {
   const auto with = [](const char* cache, const char* home) {
     ::setenv("XDG_CACHE_HOME", cache, 1);
     ::setenv("HOME", home, 1);
-    return default_matmul_cache_folder();
+    return user_cache_folder("matmul");
   };
   const std::string home = std::getenv("HOME") ? std::getenv("HOME") : "";
   EXPECT_EQ(with("/c", "/h"), "/c/lethe/matmul");

@@ -1,6 +1,21 @@
 #include "model/recompute.h"
 
+#include <charconv>
+#include <limits>
+
 namespace lethe {
+namespace {
+
+// Of "layers.3.mlp.swiglu"; beyond all layers for what stands outside of them.
+int64_t layer_of(const std::string& path) {
+  constexpr std::string_view prefix = "layers.";
+  int64_t layer = std::numeric_limits<int64_t>::max();
+  if (path.starts_with(prefix))
+    std::from_chars(path.data() + prefix.size(), path.data() + path.size(), layer);
+  return layer;
+}
+
+}  // namespace
 
 Recompute recompute_from(const std::string& text) {
   if (text == "none") return Recompute::none;
@@ -12,9 +27,10 @@ Recompute recompute_from(const std::string& text) {
   throw ConfigError("train.recompute", "must be none, rmsnorm, swiglu, norms, mlp or block, got " + text);
 }
 
-void drop_for_recompute(Tape& tape, Recompute policy) {
+void drop_for_recompute(Tape& tape, Recompute policy, int64_t layers) {
   if (policy == Recompute::none) return;
   for (Node& node : tape.nodes()) {
+    if (layers > 0 && layer_of(node.path) >= layers) continue;
     const std::string_view op = node.op->name();
     const bool in_block = node.path.starts_with("layers.");
     const bool cheap =

@@ -20,7 +20,9 @@ enum class Recompute {
 // "none", "rmsnorm", "swiglu", "norms", "mlp" or "block"; throws ConfigError for anything else.
 Recompute recompute_from(const std::string& text);
 
-// Marks the nodes of a recorded forward pass; call between recording and backward.
-void drop_for_recompute(Tape& tape, Recompute policy);
+// Marks the nodes of a recorded forward pass; call between recording and backward. layers: how many of the
+// first layers the policy holds for; 0: all, and what stands outside of layers too. What the first layers
+// keep lives longest, but at the peak all of it is alive: which layers they are is the same.
+void drop_for_recompute(Tape& tape, Recompute policy, int64_t layers = 0);
 
 }  // namespace lethe

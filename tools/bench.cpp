@@ -55,6 +55,9 @@ void add_options(CLI::App& app, BenchRequest& request) {
   app.add_option("--tune", request.tune_seconds,
                  "first time algorithms for the matrix products, for so many seconds, and keep the fastest")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--recompute-layers", request.recompute_layers,
+                 "how many of the first layers --recompute holds for; 0: all")
+      ->capture_default_str();
   app.add_option("--peak", request.peak_tflops, "TFLOP/s that mfu is a share of")->capture_default_str();
   app.add_flag("--profile", request.profile,
                "also the time of each kind of node, beside the machine's limits");

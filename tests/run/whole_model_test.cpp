@@ -17,6 +17,7 @@ struct Variant {
   int64_t rank = 0;  // 0: full fine-tuning
   double dropout = 0;
   Recompute recompute = Recompute::none;
+  int64_t recompute_layers = 0;
   std::vector<std::string> targets = {};  // of LoRA; all seven where none is named
 };
 
@@ -29,6 +30,7 @@ ProgramSpec spec_of(const Variant& v, DType dtype) {
   if (v.rank > 0) spec.lora = tiny_lora(v.rank, v.dropout);
   if (!v.targets.empty()) spec.lora->target_modules = v.targets;
   spec.recompute = v.recompute;
+  spec.recompute_layers = v.recompute_layers;
   return spec;
 }
 
@@ -116,13 +118,15 @@ std::vector<Variant> variants() {
       {"full_swiglu", false, 0, 0, Recompute::swiglu},
       {"full_mlp", false, 0, 0, Recompute::mlp},
       {"full_block", false, 0, 0, Recompute::block},
+      {"full_block_of_one_layer", false, 0, 0, Recompute::block, 1},
+      {"lora_norms_of_one_layer", true, 3, 0, Recompute::norms, 1},
       {"lora", false, 3},
       {"lora_norms", true, 3, 0, Recompute::norms},
       {"lora_mlp", false, 3, 0, Recompute::mlp},
       {"lora_block", false, 3, 0, Recompute::block},
-      {"lora_q_v", false, 2, 0, Recompute::norms, {"q_proj", "v_proj"}},
-      {"lora_k_up_down", false, 5, 0, Recompute::none, {"k_proj", "up_proj", "down_proj"}},
-      {"lora_o", false, 64, 0, Recompute::none, {"o_proj"}},
+      {"lora_q_v", false, 2, 0, Recompute::norms, 0, {"q_proj", "v_proj"}},
+      {"lora_k_up_down", false, 5, 0, Recompute::none, 0, {"k_proj", "up_proj", "down_proj"}},
+      {"lora_o", false, 64, 0, Recompute::none, 0, {"o_proj"}},
       {"lora_dropout", true, 3, 0.3},
       {"lora_dropout_norms", false, 3, 0.3, Recompute::norms},
       {"lora_dropout_mlp", false, 3, 0.3, Recompute::mlp},
@@ -243,6 +247,23 @@ TEST(Accumulation, EqualsOneBatchToRounding) {
     // activations before them.
     EXPECT_LE(std::sqrt(difference), 1e-5 * std::sqrt(norm)) << name;
   }
+}
+
+// The fewer layers' activations are kept, the less there is at the peak.
+TEST(Plan, RecomputesInAsManyLayersAsAreAsked) {
+  const auto bytes = [](Recompute policy, int64_t layers) {
+    ProgramSpec spec = tiny_spec(DType::f32);
+    spec.config.num_hidden_layers = 8;
+    spec.recompute = policy;
+    spec.recompute_layers = layers;
+    const Programs programs = record_programs(spec);
+    return make_plan(*programs.state, programs.views(), {.threads = 2})
+        .programs[0]
+        .at_peak[static_cast<size_t>(Kind::activation)];
+  };
+  EXPECT_EQ(bytes(Recompute::block, 8), bytes(Recompute::block, 0));
+  EXPECT_LT(bytes(Recompute::block, 4), bytes(Recompute::none, 0));
+  EXPECT_LT(bytes(Recompute::block, 0), bytes(Recompute::block, 4));
 }
 
 TEST(Plan, AllocatesExactlyWhatItPlans) {

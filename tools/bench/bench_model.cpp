@@ -37,6 +37,7 @@ void check(const BenchRequest& request, const LlamaConfig& config) {
   require_one_of("--device", request.device, {"auto", "cpu", "cuda"});
   require_one_of("--method", request.method, {"full", "lora"});
   require_one_of("--state", request.state, {"bf16", "fp32"});
+  require_at_least("--recompute-layers", request.recompute_layers, 0);
   require_one_of("--recompute", request.recompute, {"none", "rmsnorm", "swiglu", "norms", "mlp", "block"});
   require_at_least("--batch", *request.batch, 1);
   require_at_least("--rank", *request.rank, 1);
@@ -90,6 +91,7 @@ ProgramSpec bench_spec(BenchRequest& request) {
   }
   spec.precision = bench_precision(request);
   spec.recompute = recompute_from(request.recompute);
+  spec.recompute_layers = request.recompute_layers;
   spec.rows = *request.batch;
   spec.tokens = *request.seq;
   spec.documents = *request.batch;
@@ -109,6 +111,7 @@ nlohmann::json request_json(const BenchRequest& request, const ProgramSpec& spec
           {"precision", std::string(name_of(spec.precision.compute))},
           {"state", state_name(spec.precision)},
           {"recompute", request.recompute},
+          {"recompute_layers", request.recompute_layers},
           {"deterministic", spec.deterministic}};
 }
 

@@ -21,6 +21,7 @@ struct BenchRequest {
   int64_t steps = 12;            // timed; on a CPU each with a pass of sgemm
   int64_t threads = 0;           // of the CPU; 0: all cores
   std::string state = "bf16";    // of a GPU's full fine-tuning: bf16 weights and moments, or fp32 beside them
+  int64_t recompute_layers = 0;  // the first so many; 0: all
   std::string recompute;         // see recompute_from; empty: norms on a GPU, none on a CPU
   bool deterministic = false;    // the same bits each time
   double tune_seconds = 0;       // to time algorithms for products that none is kept for

@@ -98,6 +98,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .max_gradient_norm = s.get<double>("train.max_gradient_norm"),
       .gradients = s.get<std::string>("train.gradients"),
       .recompute = s.get<std::string>("train.recompute"),
+      .recompute_layers = s.get<int64_t>("train.recompute_layers"),
       .deterministic = s.get<bool>("train.deterministic"),
       .graph = s.get<bool>("train.graph"),
       .eval_every = s.get<int64_t>("train.eval_every"),

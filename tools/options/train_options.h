@@ -46,6 +46,7 @@ struct TrainOptions {
     double max_gradient_norm = 0;    // 0: no clipping
     std::string gradients = "auto";  // or float32, bfloat16
     std::string recompute;           // see recompute_from
+    int64_t recompute_layers = 0;    // 0: all
     bool deterministic = false;
     bool graph = true;  // replay programs on a GPU
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;

@@ -85,6 +85,9 @@ std::vector<Option> train_options_list() {
       {"train.recompute", Type::text, "none", Choices{{"none", "rmsnorm", "swiglu", "norms", "mlp", "block"}},
        "What the backward pass computes again instead of keeping: nothing; what norms return; what the gated "
        "units return; both, and dropout (norms); also the MLP's products; or whole blocks."},
+      {"train.recompute_layers", Type::integer, "0", at_least(0),
+       "How many of the first layers train.recompute holds for, where not all of them need it; 0: all.",
+       "layers"},
       {"train.deterministic", Type::boolean, "false", AnyValue{},
        "Whether a run on a GPU gives the same bits each time, at some cost of speed and memory; on the CPU "
        "it "

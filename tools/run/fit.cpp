@@ -39,9 +39,11 @@ std::optional<Fit> cheapest_fit(const ProgramSpec& spec, const Device& device, i
   for (int64_t rows = spec.rows; rows >= 1; --rows) {
     if (spec.rows % rows != 0) continue;
     for (const Policy& policy : kPolicies) {
-      if (rows == spec.rows && policy.recompute <= spec.recompute) continue;
+      const bool asked = policy.recompute == spec.recompute && spec.recompute_layers == 0;
+      if (rows == spec.rows && (policy.recompute < spec.recompute || asked)) continue;
       ProgramSpec changed = spec;
       changed.recompute = policy.recompute;
+      changed.recompute_layers = 0;
       changed.rows = rows;
       changed.accumulate = spec.accumulate || rows < spec.rows;
       const int64_t bytes = planned_bytes(changed, device);

@@ -26,7 +26,7 @@ std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, 
   const Var total = tape->persistent(step::loss_sum);
   ops::sum(*tape, losses,
            {total, write == kernels::Write::overwrite ? Access::overwrite : Access::accumulate});
-  drop_for_recompute(*tape, spec.recompute);
+  drop_for_recompute(*tape, spec.recompute, spec.recompute_layers);
   backward(*tape, total,
            {.seed = batch.loss_gradient,
             .parameter_gradients = write,

@@ -17,8 +17,9 @@ struct ProgramSpec {
   std::optional<LoraConfig> lora;  // absent: full fine-tuning
   Precision precision;
   Recompute recompute = Recompute::none;
-  int64_t rows = 1;    // sequences per micro-batch
-  int64_t tokens = 1;  // per sequence
+  int64_t recompute_layers = 0;  // see drop_for_recompute
+  int64_t rows = 1;              // sequences per micro-batch
+  int64_t tokens = 1;            // per sequence
   // The most documents that the rows of a micro-batch hold together, from `rows` (each row is one document)
   // to rows * tokens; 0: not known, which rules out attention by a library. Batches with more are refused
   // (require_documents).

@@ -114,6 +114,7 @@ ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& conf
           .lora = lora_of(options),
           .precision = precision_of(options),
           .recompute = recompute_from(options.train.recompute),
+          .recompute_layers = options.train.recompute_layers,
           .rows = options.train.micro_batch_size,
           .tokens = options.data.sequence_length,
           .deterministic = options.train.deterministic,

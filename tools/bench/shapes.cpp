@@ -6,7 +6,7 @@
 #include <array>
 
 #include "engine/error.h"
-#include "tools/options/study_options.h"
+#include "tools/run/study_model.h"
 
 namespace lethe {
 namespace {
@@ -52,17 +52,7 @@ BenchShape named(const NamedShape& s, bool on_gpu) {
 BenchShape mini() {
   const StudyOptions o = study_options(Settings(study_table()));
   BenchShape made;
-  LlamaConfig& c = made.config;
-  c.vocab_size = o.vocab_size;
-  c.hidden_size = o.hidden_size;
-  c.intermediate_size = o.intermediate_size;
-  c.num_hidden_layers = o.layers;
-  c.num_attention_heads = o.heads;
-  c.num_key_value_heads = o.kv_heads;
-  c.head_dim = o.hidden_size / o.heads;
-  c.rms_norm_eps = 1e-5;
-  c.max_position_embeddings = o.sequence_length;
-  c.tie_word_embeddings = true;
+  made.config = study_model(o, o.vocab_size);
   made.batch = o.batch_size;
   made.seq = o.sequence_length;
   return made;

@@ -14,6 +14,7 @@
 #include "engine/rng.h"
 #include "tools/metrics/progress.h"
 #include "tools/run/signals.h"
+#include "tools/run/study_model.h"
 
 namespace lethe {
 namespace {
@@ -54,17 +55,7 @@ std::string train_tokenizer(const StudyOptions& o, const StudyTexts& texts) {
 }
 
 LlamaConfig config_of(const StudyOptions& o, const Tokenizer& tokenizer) {
-  LlamaConfig c;
-  c.vocab_size = tokenizer.vocab_size();
-  c.hidden_size = o.hidden_size;
-  c.intermediate_size = o.intermediate_size;
-  c.num_hidden_layers = o.layers;
-  c.num_attention_heads = o.heads;
-  c.num_key_value_heads = o.kv_heads;
-  c.head_dim = o.hidden_size / o.heads;
-  c.rms_norm_eps = 1e-5;
-  c.max_position_embeddings = o.sequence_length;
-  c.tie_word_embeddings = true;
+  LlamaConfig c = study_model(o, tokenizer.vocab_size());
   if (tokenizer.bos_id() >= 0) c.bos_token_id = tokenizer.bos_id();
   if (tokenizer.eos_id() >= 0) c.eos_token_ids = {tokenizer.eos_id()};
   return c;

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "data/json_records.h"
 #include "data/text_file.h"
 #include "engine/error.h"
 
@@ -16,15 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Visitor = std::function<void(Document&&)>;
-
-std::string without_gz(const std::string& path) {
-  return path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
-}
-
-bool is_jsonl(const std::string& path) {
-  const std::string plain = without_gz(path);
-  return plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
-}
 
 bool only_white_space(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
@@ -47,7 +38,7 @@ std::vector<SourceFile> walk(const std::string& folder, const std::vector<std::s
       if (folder_here) entry.disable_recursion_pending();
       continue;
     }
-    const std::string plain = without_gz(name);
+    const std::string plain = without_compression(name);
     const bool wanted =
         extensions.empty() || std::any_of(extensions.begin(), extensions.end(),
                                           [&](const std::string& end) { return plain.ends_with(end); });
@@ -59,29 +50,19 @@ std::vector<SourceFile> walk(const std::string& folder, const std::vector<std::s
 }
 
 void visit_jsonl(const SourceFile& source, const std::string& key, const Visitor& visitor) {
-  TextFile file(source.path);
-  for (std::string line; file.append_line(line); line.clear()) {
-    if (only_white_space(line)) continue;
-    nlohmann::json record;
-    try {
-      record = nlohmann::json::parse(line);
-    } catch (const nlohmann::json::parse_error& error) {
-      throw FormatError(source.path, at_line(file.line()), fmt::format("not valid JSON: {}", error.what()));
-    }
-    if (!record.is_object()) {
-      throw FormatError(source.path, at_line(file.line()),
-                        fmt::format("a JSON object expected, found {}", record.type_name()));
-    }
-    const auto value = record.find(key);
-    if (value == record.end()) {
-      throw FormatError(source.path, at_line(file.line()), fmt::format("no key \"{}\"", key));
-    }
+  for (JsonRecords records(source.path); records.next();) {
+    const nlohmann::json& record = records.record();
+    const auto fail = [&](const std::string& what) {
+      throw FormatError(source.path, at_line(records.line()), what);
+    };
+    if (!record.is_object()) fail(fmt::format("a JSON object expected, found {}", record.type_name()));
+    const auto value = records.record().find(key);
+    if (value == record.end()) fail(fmt::format("no key \"{}\"", key));
     if (!value->is_string()) {
-      throw FormatError(source.path, at_line(file.line()),
-                        fmt::format("\"{}\" must be a string, found {}", key, value->type_name()));
+      fail(fmt::format("\"{}\" must be a string, found {}", key, value->type_name()));
     }
     auto& text = value->get_ref<std::string&>();
-    if (!only_white_space(text)) visitor({std::move(text), &source, file.line()});
+    if (!only_white_space(text)) visitor({std::move(text), &source, records.line()});
   }
 }
 

@@ -1,4 +1,4 @@
-// Documents out of files: plain text, folders of it, JSONL; each also as .gz.
+// Documents out of files: plain text, folders of it, JSONL; each also as .gz, .xz and .zst.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace lethe {
 struct CorpusOptions {
   // Files and folders, in this order; a folder is walked recursively and its files sorted by path.
   std::vector<std::string> paths;
-  // Which files of a folder count, such as {".txt", ".py"}; ".gz" may follow. Empty: every file that is not
-  // hidden. Files named in `paths` themselves always count.
+  // Which files of a folder count, such as {".txt", ".py"}; ".gz", ".xz" or ".zst" may follow. Empty: every
+  // file that is not hidden. Files named in `paths` themselves always count.
   std::vector<std::string> extensions;
   // The key that holds the text in files named *.jsonl and *.ndjson.
   std::string json_key = "text";

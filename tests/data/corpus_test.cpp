@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"a.jsonl", "{\"text\": \"\\ud800\"}", "line 1", "not valid JSON"},
         BadFile{"a.jsonl", "{\"body\": \"a\"}", "line 1", "no key \"text\""},
         BadFile{"a.jsonl", "{\"text\": 7}", "line 1", "must be a string, found number"},
-        BadFile{"a.jsonl", "[\"text\"]", "line 1", "object expected, found array"}));
+        BadFile{"a.jsonl", "[\"text\"]", "line 1", "object expected, found string"}));
 
 TEST(Corpus, RefusesATruncatedGzipFile) {
   const Folder folder;

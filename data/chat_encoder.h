@@ -39,6 +39,7 @@ class ChatEncoder {
   // The tokens that end an assistant's turn, one of which a trained model stops at; may be empty.
   const std::vector<int32_t>& end_ids() const { return end_ids_; }
   const ChatTemplate& chat() const { return chat_; }
+  bool add_bos() const { return add_bos_; }
 
  private:
   struct Stretch {

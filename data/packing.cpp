@@ -32,6 +32,13 @@ int64_t fill_row(const TokenShard& shard, const std::vector<Piece>& pieces, cons
     std::iota(out.positions + column, out.positions + end,
               static_cast<int32_t>(options.document_mask ? 0 : column));
     if (!options.document_mask && column > 0) out.labels[column - 1] = out.ids[column];
+    if (shard.header().masked) {
+      for (int64_t i = 0; i < piece.length; ++i) {
+        if (!shard.supervised(piece.begin + i) && i > 0) out.labels[column + i - 1] = ignored_label;
+      }
+      if (piece.continues && !shard.supervised(piece.begin + piece.length))
+        out.labels[end - 1] = ignored_label;
+    }
     column = end;
   }
   fill_padding(column, options.tokens_per_row, out);
@@ -162,7 +169,9 @@ class PackedRows final : public Rows {
       }
       // A piece that continues fills its row, so where documents run together only the row's end is
       // unsupervised.
-      const int64_t supervised = used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
+      const int64_t supervised = shard_->header().masked
+                                     ? targets_of(row)
+                                     : used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
       if (supervised == 0) continue;
       counts_.tokens += used;
       counts_.supervised += supervised;
@@ -171,6 +180,17 @@ class PackedRows final : public Rows {
       row_begin_.push_back(std::ssize(pieces_));
     }
     window.clear();
+  }
+
+  // Of a masked shard, whose documents are always told apart: a token that begins one is no label.
+  int64_t targets_of(const std::vector<Piece>& row) const {
+    int64_t found = 0;
+    for (const Piece& piece : row) {
+      for (int64_t i = 1; i < piece.length + (piece.continues ? 1 : 0); ++i) {
+        found += shard_->supervised(piece.begin + i);
+      }
+    }
+    return found;
   }
 
   std::shared_ptr<const TokenShard> shard_;
@@ -198,6 +218,11 @@ std::unique_ptr<Rows> make_rows(const std::shared_ptr<const TokenShard>& shard, 
   }
   if (options.window < 1) {
     throw ConfigError("data.packing_window", fmt::format("must be 1 or more, is {}", options.window));
+  }
+  if (shard->header().masked && (options.mode == RowMode::stream || !options.document_mask)) {
+    throw ConfigError(options.mode == RowMode::stream ? "data.packing" : "data.document_mask",
+                      fmt::format("{} holds examples, which are packed whole and see nothing of each other",
+                                  shard->header().source));
   }
   std::unique_ptr<Rows> rows;
   if (options.mode == RowMode::stream) {

@@ -70,8 +70,9 @@ struct RowOptions {
   int64_t window = 1024;  // pack: document pieces
 };
 
-// Rows over a shard. stream costs no memory, pack some 16 bytes a document. Throws ConfigError
-// (tokens_per_row or window below 1) and DataError naming the shard when no label of it is supervised.
+// Rows over a shard. stream costs no memory, pack some 16 bytes a document. A label is a target where the
+// shard says so of that token. Throws ConfigError (tokens_per_row or window below 1; a masked shard as stream
+// or without document_mask) and DataError naming the shard when no label of it is supervised.
 std::unique_ptr<Rows> make_rows(const std::shared_ptr<const TokenShard>& shard, const RowOptions& options);
 
 // "stream" or "pack"; throws ConfigError(key) otherwise.

@@ -128,10 +128,10 @@ class PackedRows final : public Rows {
       for (int64_t begin = shard_->document_begin(document); begin < end; begin += T) {
         const int64_t stop = std::min(begin + T, end);
         window.push_back({begin, static_cast<int32_t>(stop - begin), stop < end});
-        if (std::ssize(window) == options_.window) place(window);
+        if (std::ssize(window) == options_.window) place(window, false);
       }
     }
-    place(window);
+    place(window, true);
     counts_.rows = std::ssize(row_begin_) - 1;
     counts_.padding = counts_.rows * T - counts_.tokens;
   }
@@ -145,8 +145,9 @@ class PackedRows final : public Rows {
   }
 
  private:
-  // Longest first, each into the first row of this window that has room.
-  void place(std::vector<Piece>& window) {
+  // Longest first, each into the first row of this window that has room. Of all but the last window the
+  // pieces of rows that miss a 64th or more stay for the next, from the last row on: half a window at most.
+  void place(std::vector<Piece>& window, bool last) {
     std::stable_sort(window.begin(), window.end(),
                      [](const Piece& a, const Piece& b) { return a.length > b.length; });
     std::vector<std::vector<Piece>> rows;
@@ -161,25 +162,35 @@ class PackedRows final : public Rows {
       rows[row].push_back(piece);
       room[row] -= piece.length;
     }
-    for (const std::vector<Piece>& row : rows) {
-      int64_t used = 0, ends = 0;
-      for (const Piece& piece : row) {
-        used += piece.length;
-        ends += piece.continues ? 0 : 1;
-      }
-      // A piece that continues fills its row, so where documents run together only the row's end is
-      // unsupervised.
-      const int64_t supervised = shard_->header().masked
-                                     ? targets_of(row)
-                                     : used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
-      if (supervised == 0) continue;
-      counts_.tokens += used;
-      counts_.supervised += supervised;
-      if (options_.document_mask) counts_.most_documents = std::max(counts_.most_documents, std::ssize(row));
-      pieces_.insert(pieces_.end(), row.begin(), row.end());
-      row_begin_.push_back(std::ssize(pieces_));
-    }
     window.clear();
+    for (size_t r = rows.size(); r > 0 && !last; --r) {  // later rows are emptier
+      std::vector<Piece>& row_pieces = rows[r - 1];
+      const auto pieces = std::ssize(row_pieces);
+      if (std::ssize(window) + pieces > options_.window / 2) break;
+      if (room[r - 1] * 64 < options_.tokens_per_row) continue;
+      window.insert(window.end(), row_pieces.begin(), row_pieces.end());
+      row_pieces.clear();
+    }
+    for (const std::vector<Piece>& row : rows) emit(row);
+  }
+
+  void emit(const std::vector<Piece>& row) {
+    int64_t used = 0, ends = 0;
+    for (const Piece& piece : row) {
+      used += piece.length;
+      ends += piece.continues ? 0 : 1;
+    }
+    // A piece that continues fills its row, so where documents run together only the row's end is
+    // unsupervised.
+    const int64_t supervised = shard_->header().masked
+                                   ? targets_of(row)
+                                   : used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
+    if (supervised <= 0) return;
+    counts_.tokens += used;
+    counts_.supervised += supervised;
+    if (options_.document_mask) counts_.most_documents = std::max(counts_.most_documents, std::ssize(row));
+    pieces_.insert(pieces_.end(), row.begin(), row.end());
+    row_begin_.push_back(std::ssize(pieces_));
   }
 
   // Of a masked shard, whose documents are always told apart: a token that begins one is no label.

@@ -56,7 +56,7 @@ TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& d
 
 RunData prepare_data(const TrainOptions& options) {
   RunData made;
-  made.tokenizer = load_sentencepiece(options.data.tokenizer);
+  made.tokenizer = open_tokenizer(options.data.tokenizer);
   const Tokenizer& tokenizer = *made.tokenizer;
   made.new_shards = std::make_shared<NewShards>();
   const auto open = [&](const std::string& path) {

@@ -96,17 +96,6 @@ nlohmann::json parse_state(const std::string& file, const std::string& text) {
   }
 }
 
-// Beside the model, so that its folder is all that `lethe generate` needs.
-void copy_tokenizer(const std::string& tokenizer, const std::string& folder) {
-  namespace fs = std::filesystem;
-  if (tokenizer.empty()) return;
-  const fs::path from =
-      fs::is_directory(tokenizer) ? fs::path(tokenizer) / "tokenizer.model" : fs::path(tokenizer);
-  std::error_code error;
-  fs::copy_file(from, fs::path(folder) / "tokenizer.model", fs::copy_options::overwrite_existing, error);
-  if (error) throw IoError(folder + "/tokenizer.model", error.message());
-}
-
 }  // namespace
 
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
@@ -326,7 +315,8 @@ std::string TrainingRun::export_model(const std::string& folder) const {
     save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
-    copy_tokenizer(prepared_.options.data.tokenizer, folder);
+    // Beside the model, so that its folder is all that `lethe generate` needs.
+    prepared_.data.tokenizer->save(folder);
   }
   return folder;
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "engine/error.h"
 
@@ -46,11 +45,9 @@ std::vector<ChatPart> with_tokens(const std::vector<ChatPart>& parts,
 
 ChatEncoder::ChatEncoder(ChatTemplate chat, const Tokenizer& tokenizer, bool add_bos)
     : chat_(std::move(chat)), tokenizer_(&tokenizer), add_bos_(add_bos) {
-  std::set<std::string> wanted(chat_.special_tokens().begin(), chat_.special_tokens().end());
-  if (!wanted.empty()) {
-    for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-      if (const std::string piece = tokenizer.piece(id); wanted.contains(piece)) tokens_.emplace(piece, id);
-    }
+  for (const std::string& token : chat_.special_tokens()) {
+    if (const int32_t id = tokenizer.piece_id(token); id >= 0) tokens_[token] = id;
+    id_of(token);
   }
   const auto add = [&](const char* name, int32_t id) {
     if (id < 0) return;
@@ -61,8 +58,9 @@ ChatEncoder::ChatEncoder(ChatTemplate chat, const Tokenizer& tokenizer, bool add
   };
   add("{bos}", tokenizer.bos_id());
   add("{eos}", tokenizer.eos_id());
-  if (chat_.content_tokens()) written_.insert(written_.end(), wanted.begin(), wanted.end());
-  for (const std::string& token : wanted) id_of(token);
+  if (chat_.content_tokens()) {
+    written_.insert(written_.end(), chat_.special_tokens().begin(), chat_.special_tokens().end());
+  }
   // A probe: what the template writes around an answer.
   std::vector<ChatPart> parts = chat_.parts({{"user", "q"}, {"assistant", "a"}}, false);
   const auto content =
@@ -145,9 +143,10 @@ EncodedDocument ChatEncoder::encode_parts(std::vector<ChatPart> parts) const {
   end_run();
   const int32_t bos = tokenizer_->bos_id();
   const auto begins = [&](size_t at) { return out.ids.size() > at && out.ids[at] == bos; };
-  if (bos >= 0 && chat_.takes_bos() && add_bos_ && !begins(0)) {
-    out.ids.insert(out.ids.begin(), bos);
-    out.supervised.insert(out.supervised.begin(), 0);
+  if (chat_.takes_bos() && add_bos_ && !begins(0)) {
+    const std::vector<int32_t> prefix = tokenizer_->prefix_ids();
+    out.ids.insert(out.ids.begin(), prefix.begin(), prefix.end());
+    out.supervised.insert(out.supervised.begin(), prefix.size(), 0);
   }
   if (bos >= 0 && begins(0) && begins(1)) throw DataError("the text begins with two BOS");
   return out;

@@ -47,7 +47,7 @@ class ChatTemplate {
 
   // What must be one token of the tokenizer each.
   const std::vector<std::string>& special_tokens() const { return special_tokens_; }
-  // Whether a tokenizer's BOS goes before a text that does not begin with it.
+  // Whether what a tokenizer puts before a text, its BOS, goes before one that does not begin with it.
   bool takes_bos() const { return takes_bos_; }
   // Whether a response is tokenized apart from what precedes it, as the set's authors did.
   bool separate() const { return separate_; }

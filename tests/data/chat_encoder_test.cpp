@@ -142,7 +142,7 @@ TEST(ChatEncoder, RefusesATokenizerWithoutTheTemplatesTokens) {
 TEST(ChatEncoder, GivesTheIdsOfTransformers) {
   const std::string model = std::string(LETHE_SHARED_DATA) + "/tokenizers/llama2.tokenizer.model";
   if (!std::filesystem::exists(model)) GTEST_SKIP() << "no ../shared/data beside the checkout";
-  const auto tokenizer = load_sentencepiece(model);
+  const auto tokenizer = open_tokenizer(model);
   const auto cases =
       nlohmann::json::parse(read_bytes(std::string(LETHE_SOURCE_DIR) + "/tests/golden/chat/llama2_ids.json"));
   ASSERT_GT(cases.size(), 5u);

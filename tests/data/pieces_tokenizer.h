@@ -18,7 +18,7 @@ class PiecesTokenizer final : public Tokenizer {
                            int32_t eos = 1)
       : pieces_(std::move(pieces)), prefix_(std::move(prefix)), bos_(bos), eos_(eos) {}
 
-  std::vector<int32_t> encode(std::string_view text) const override {
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions&) const override {
     if (text.empty()) return {};
     std::string left = prefix_ + std::string(text);
     std::vector<int32_t> ids;
@@ -35,7 +35,7 @@ class PiecesTokenizer final : public Tokenizer {
     }
     return ids;
   }
-  std::string decode(std::span<const int32_t> ids) const override {
+  std::string decode(std::span<const int32_t> ids, bool) const override {
     std::string text;
     for (const int32_t id : ids) text += id == bos_ || id == eos_ ? "" : piece(id);
     return text.starts_with(prefix_) ? text.substr(prefix_.size()) : text;
@@ -43,6 +43,18 @@ class PiecesTokenizer final : public Tokenizer {
   int64_t vocab_size() const override { return std::ssize(pieces_) + 256; }
   int32_t bos_id() const override { return bos_; }
   int32_t eos_id() const override { return eos_; }
+  int32_t unk_id() const override { return -1; }
+  int32_t pad_id() const override { return -1; }
+  std::vector<int32_t> prefix_ids() const override {
+    return bos_ < 0 ? std::vector<int32_t>{} : std::vector<int32_t>{bos_};
+  }
+  std::vector<int32_t> suffix_ids() const override { return {}; }
+  int32_t piece_id(std::string_view piece) const override {
+    const auto found = std::find(pieces_.begin(), pieces_.end(), piece);
+    return found == pieces_.end() ? -1 : static_cast<int32_t>(found - pieces_.begin());
+  }
+  bool is_special(int32_t id) const override { return id == bos_ || id == eos_; }
+  void save(const std::string&) const override {}
   std::string piece(int32_t id) const override {
     if (id < 0 || id >= vocab_size()) throw DataError("no such id");
     const auto plain = static_cast<int32_t>(pieces_.size());

@@ -10,12 +10,6 @@
 namespace lethe {
 namespace {
 
-// Silent even behind another of itself; a first space is silent too, and is text.
-bool is_special(const Tokenizer& tokenizer, int32_t id) {
-  const int32_t twice[] = {id, id};
-  return tokenizer.decode(twice).empty();
-}
-
 // Parts of a run of ordinary tokens, cut where `learned` changes. What a token adds to a text depends on what
 // stands before it, so each part is what a longer decoding has more than a shorter one.
 void append_run(const Tokenizer& tokenizer, std::span<const int32_t> ids, const std::vector<bool>& learned,
@@ -58,13 +52,13 @@ ShownDocument show_document(const Tokenizer& tokenizer, std::span<const int32_t>
   shown.tokens = std::ssize(ids);
   shown.learned = std::count(learned.begin(), learned.end(), true);
   for (size_t begin = 0; begin < ids.size();) {
-    if (is_special(tokenizer, ids[begin])) {
+    if (tokenizer.is_special(ids[begin])) {
       shown.parts.push_back({tokenizer.piece(ids[begin]), learned[begin], true});
       ++begin;
       continue;
     }
     size_t end = begin;
-    while (end < ids.size() && !is_special(tokenizer, ids[end])) ++end;
+    while (end < ids.size() && !tokenizer.is_special(ids[end])) ++end;
     append_run(tokenizer, ids.subspan(begin, end - begin), learned, begin, shown.parts);
     begin = end;
   }

@@ -43,7 +43,8 @@ std::vector<Option> data_options() {
       {"data.held_out_fraction", Type::number, "0.01", from_to_below(0, 1),
        "Share of the documents of data.train that is held out from training and measured."},
       {"data.tokenizer", Type::path, "", AnyValue{},
-       "tokenizer.model, or a folder that holds one; empty stands for the folder of model.path."},
+       "tokenizer.json, tokenizer.model or a folder that holds one; empty stands for the folder of "
+       "model.path."},
       {"data.text_key", Type::text, "text", AnyValue{}, "Key of the text in each line of a JSONL file."},
       {"data.format", Type::text, "auto", Choices{{"auto", "text", "jsonl", "folder"}},
        "How data.train is read; auto goes by each path's ending and kind."},

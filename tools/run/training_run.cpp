@@ -110,17 +110,6 @@ void require_same_chat(const std::string& file, const nlohmann::json& saved,
                   now ? fmt::format("\"{}\", hash {}", now->name(), now->hash()) : "absent"));
 }
 
-// Beside the model, so that its folder is all that `lethe generate` needs.
-void copy_tokenizer(const std::string& tokenizer, const std::string& folder) {
-  namespace fs = std::filesystem;
-  if (tokenizer.empty()) return;
-  const fs::path from =
-      fs::is_directory(tokenizer) ? fs::path(tokenizer) / "tokenizer.model" : fs::path(tokenizer);
-  std::error_code error;
-  fs::copy_file(from, fs::path(folder) / "tokenizer.model", fs::copy_options::overwrite_existing, error);
-  if (error) throw IoError(folder + "/tokenizer.model", error.message());
-}
-
 }  // namespace
 
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
@@ -342,7 +331,8 @@ std::string TrainingRun::export_model(const std::string& folder) const {
     save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
-    copy_tokenizer(prepared_.options.data.tokenizer, folder);
+    // Beside the model, so that its folder is all that `lethe generate` needs.
+    prepared_.data.tokenizer->save(folder);
   }
   if (prepared_.data.chat) write_chat_template(folder, *prepared_.data.chat);
   return folder;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/row_packer.h"
 #include "engine/error.h"
 
 namespace lethe {
@@ -122,16 +123,21 @@ class PackedRows final : public Rows {
   PackedRows(std::shared_ptr<const TokenShard> shard, const RowOptions& options)
       : shard_(std::move(shard)), options_(options) {
     const int64_t T = options_.tokens_per_row;
-    std::vector<Piece> window;
+    std::vector<Piece> all;
+    RowPacker packer(T, options_.window, [&](const std::vector<int64_t>& numbers) {
+      std::vector<Piece> row;
+      for (const int64_t number : numbers) row.push_back(all[number]);
+      emit(row);
+    });
     for (int64_t document = 0; document < shard_->documents(); ++document) {
       const int64_t end = shard_->document_begin(document + 1);
       for (int64_t begin = shard_->document_begin(document); begin < end; begin += T) {
         const int64_t stop = std::min(begin + T, end);
-        window.push_back({begin, static_cast<int32_t>(stop - begin), stop < end});
-        if (std::ssize(window) == options_.window) place(window, false);
+        all.push_back({begin, static_cast<int32_t>(stop - begin), stop < end});
+        packer.add(stop - begin);
       }
     }
-    place(window, true);
+    packer.finish();
     counts_.rows = std::ssize(row_begin_) - 1;
     counts_.padding = counts_.rows * T - counts_.tokens;
   }
@@ -145,35 +151,6 @@ class PackedRows final : public Rows {
   }
 
  private:
-  // Longest first, each into the first row of this window that has room. Of all but the last window the
-  // pieces of rows that miss a 64th or more stay for the next, from the last row on: half a window at most.
-  void place(std::vector<Piece>& window, bool last) {
-    std::stable_sort(window.begin(), window.end(),
-                     [](const Piece& a, const Piece& b) { return a.length > b.length; });
-    std::vector<std::vector<Piece>> rows;
-    std::vector<int64_t> room;
-    for (const Piece& piece : window) {
-      size_t row = 0;
-      while (row < rows.size() && room[row] < piece.length) ++row;
-      if (row == rows.size()) {
-        rows.emplace_back();
-        room.push_back(options_.tokens_per_row);
-      }
-      rows[row].push_back(piece);
-      room[row] -= piece.length;
-    }
-    window.clear();
-    for (size_t r = rows.size(); r > 0 && !last; --r) {  // later rows are emptier
-      std::vector<Piece>& row_pieces = rows[r - 1];
-      const auto pieces = std::ssize(row_pieces);
-      if (std::ssize(window) + pieces > options_.window / 2) break;
-      if (room[r - 1] * 64 < options_.tokens_per_row) continue;
-      window.insert(window.end(), row_pieces.begin(), row_pieces.end());
-      row_pieces.clear();
-    }
-    for (const std::vector<Piece>& row : rows) emit(row);
-  }
-
   void emit(const std::vector<Piece>& row) {
     int64_t used = 0, ends = 0;
     for (const Piece& piece : row) {

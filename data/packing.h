@@ -53,11 +53,9 @@ enum class RowMode {
   // be
   // split over rows. Row r is tokens [r T, r T + T), its last label the token after them.
   stream,
-  // Documents whole, several to a row, placed by first-fit-decreasing (Johnson 1973) among `window` at a
-  // time; longer ones
+  // Documents whole, several to a row, as RowPacker puts them together out of `window` pieces; longer ones
   // are cut into full rows and a rest. What is left of a row is padding. A row without a label to predict,
-  // such as
-  // a rest of one token alone, is left out.
+  // such as a rest of one token alone, is left out.
   pack,
 };
 

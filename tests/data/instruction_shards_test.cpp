@@ -162,8 +162,8 @@ TEST(InstructionShards, PackExamplesWholeAndApart) {
   EXPECT_EQ(examples, 300);
   EXPECT_EQ(targets, rows->counts().supervised);
   EXPECT_EQ(tokens, set.train.tokens);
-  // 14 tokens on average in rows of 32 leave first-fit-decreasing little to waste.
-  EXPECT_GT(rows->counts().efficiency(), 0.95);
+  // 3 to 27 tokens in rows of 32: what one leaves another fills, but for the last rows of all.
+  EXPECT_GT(rows->counts().efficiency(), 0.97);
   for (const RowOptions bad :
        {RowOptions{.tokens_per_row = 32, .mode = RowMode::stream},
         RowOptions{.tokens_per_row = 32, .mode = RowMode::pack, .document_mask = false}}) {
@@ -219,7 +219,7 @@ TEST(InstructionShards, TakeGsm8k) {
     ASSERT_FALSE(shard->supervised(begin + 1));
   }
   const auto rows = make_rows(shard, {.tokens_per_row = 1024, .mode = RowMode::pack});
-  EXPECT_GT(rows->counts().efficiency(), 0.97);
+  EXPECT_GT(rows->counts().efficiency(), 0.995);
 }
 
 }  // namespace

@@ -133,6 +133,8 @@ TEST_F(Instructions, RefuseWhatCannotBeTrainedOn) {
       {{"data.document_mask=false"}, {"data.document_mask", "must be true"}},
       {{"data.response_key="}, {"data.response_key", "given together"}},
       {{"data.prompt_key=", "data.response_key="}, {"questions.jsonl: line 1", "(answer, question)"}},
+      {{"data.train=" + small_texts() + "/verses.jsonl", "data.prompt_key=", "data.response_key="},
+       {"data.chat_template", "has the key \"text\""}},
       {{"data.chat_template="}, {"data.prompt_key", "data.chat_template must be set"}},
   };
   for (const auto& c : cases) {

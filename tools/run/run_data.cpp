@@ -47,9 +47,10 @@ void report(const std::string& path, const char* what, const ShardSet& set) {
   log::info(fmt::format("tokenized {}: {} {}, {} tokens", path, set.train.documents, what, set.train.tokens));
 }
 
-TokenizedText tokenize_instructions(const std::string& path, const TrainOptions::Data& data,
-                                    const Tokenizer& tokenizer, double held_out_fraction,
-                                    NewShards* new_shards, const ChatTemplate& chat) {
+TokenizedText tokenize_instructions(const std::string& path, const Corpus& corpus,
+                                    const TrainOptions::Data& data, const Tokenizer& tokenizer,
+                                    double held_out_fraction, NewShards* new_shards,
+                                    const ChatTemplate& chat) {
   const ChatEncoder encoder(chat, tokenizer, data.add_bos);
   const InstructionShardOptions options{.records = {data.records, data.prompt_key, data.response_key},
                                         .loss = data.loss == "all" ? ChatLoss::all : ChatLoss::responses,
@@ -61,8 +62,7 @@ TokenizedText tokenize_instructions(const std::string& path, const TrainOptions:
                                      tokenizer.fingerprint(), held_out_fraction, chat.hash(), data.add_bos,
                                      data.loss, data.too_long, data.sequence_length));
   if (new_shards) new_shards->expect(folder);
-  const ShardSet set =
-      build_instruction_shards(Corpus({.paths = {path}}), encoder, tokenizer, folder.string(), options);
+  const ShardSet set = build_instruction_shards(corpus, encoder, tokenizer, folder.string(), options);
   report(path, "examples", set);
   return {set.train.path, set.held_out.path};
 }
@@ -73,10 +73,10 @@ TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& d
                             const Tokenizer& tokenizer, double held_out_fraction, NewShards* new_shards,
                             const ChatTemplate* chat) {
   const InstructionOptions records{data.records, data.prompt_key, data.response_key};
-  if (chat != nullptr && holds_instructions(path, data.text_key, records)) {
-    return tokenize_instructions(path, data, tokenizer, held_out_fraction, new_shards, *chat);
-  }
   const Corpus corpus(corpus_options(path, data));
+  if (chat != nullptr && holds_instructions(corpus.files()[0].path, data.text_key, records)) {
+    return tokenize_instructions(path, corpus, data, tokenizer, held_out_fraction, new_shards, *chat);
+  }
   const ShardOptions options{.append_eos = tokenizer.eos_id() >= 0,
                              .prepend_bos = data.add_bos && tokenizer.bos_id() >= 0,
                              .held_out = held_out_fraction};
@@ -111,6 +111,14 @@ RunData prepare_data(const TrainOptions& options) {
                                  ? "held_out"
                                  : "held_out." + std::filesystem::path(source.path).stem().string();
     made.domains.push_back({name, rows_over(open(text.held_out), options.data)});
+  }
+  if (made.chat &&
+      std::ranges::none_of(made.sources, [](const TrainingSource& s) { return s.shard->header().masked; })) {
+    throw ConfigError(
+        "data.chat_template",
+        fmt::format("is set, but the first record of what data.train names has the key \"{}\" and is a "
+                    "text, or there is no record; data.prompt_key or data.text_key would tell them apart",
+                    options.data.text_key));
   }
   for (const NamedPath& held_out : options.data.held_out) {
     const TokenizedText text =

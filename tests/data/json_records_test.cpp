@@ -1,5 +1,6 @@
 #include "data/json_records.h"
 
+#include "data/instructions.h"
 #include "engine/error.h"
 #include "tests/data/compress.h"
 #include "tests/data/files.h"
@@ -99,6 +100,23 @@ TEST(JsonRecords, GiveUpOnATruncatedStream) {
   const std::string packed = zstd_of(text);
   EXPECT_THROW(records_of(folder.write("cut.jsonl.zst", packed.substr(0, packed.size() - 3))), FormatError);
   EXPECT_THROW(records_of(folder / "none.jsonl"), IoError);
+}
+
+// What the fuzzer starts from: hostile files, each of which ends in records or in an error of ours.
+TEST(JsonRecords, SurviveHostileFiles) {
+  int files = 0, refused = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(LETHE_SOURCE_DIR) +
+                                                               "/tests/fuzz/seeds/json_records")) {
+    ++files;
+    try {
+      JsonRecords records(entry.path().string(), {.record_bytes = 1 << 20});
+      while (records.next()) read_conversation(records.record(), {}, "f", records.line());
+    } catch (const FormatError&) {
+      ++refused;
+    }
+  }
+  EXPECT_GE(files, 16);
+  EXPECT_EQ(files - refused, 6);  // lines, array, with a mark, and three times compressed
 }
 
 TEST(JsonRecords, AreToldByTheirNames) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "data/json_records.h"
+#include "data/parquet.h"
 #include "data/text_file.h"
 #include "engine/error.h"
 
@@ -91,6 +92,10 @@ void visit_plain(const SourceFile& source, int64_t split_bytes, const Visitor& v
 
 }  // namespace
 
+bool is_parquet(const std::string& path) {
+  return path.ends_with(".parquet");
+}
+
 Corpus::Corpus(CorpusOptions options) : options_(std::move(options)) {
   if (options_.paths.empty()) throw ConfigError("data.paths", "no file or folder given");
   if (options_.json_key.empty()) throw ConfigError("data.json_key", "must not be empty");
@@ -130,7 +135,11 @@ CorpusCounts Corpus::visit(const Visitor& visitor) const {
     visitor(std::move(document));
   };
   for (const SourceFile& file : files_) {
-    if (is_jsonl(file.path)) {
+    if (is_parquet(file.path)) {
+      visit_parquet(file.path, options_.json_key, [&](std::string&& text, int64_t row) {
+        if (!only_white_space(text)) counting({std::move(text), &file, row});
+      });
+    } else if (is_jsonl(file.path)) {
       visit_jsonl(file, options_.json_key, counting);
     } else {
       visit_plain(file, options_.split_bytes, counting);

@@ -45,7 +45,8 @@ std::vector<Option> data_options() {
       {"data.tokenizer", Type::path, "", AnyValue{},
        "tokenizer.json, tokenizer.model or a folder that holds one; empty stands for the folder of "
        "model.path."},
-      {"data.text_key", Type::text, "text", AnyValue{}, "Key of the text in each line of a JSONL file."},
+      {"data.text_key", Type::text, "text", AnyValue{},
+       "Key of the text in each line of a JSONL file; column of a Parquet file."},
       {"data.format", Type::text, "auto", Choices{{"auto", "text", "jsonl", "folder"}},
        "How data.train is read; auto goes by each path's ending and kind."},
       {"data.extensions", Type::text_list, "[]", AnyValue{},

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <span>
 
 #include "data/shard_pair.h"
 #include "data/text_file.h"
@@ -128,8 +129,8 @@ std::string example_text(const Tokenizer& tokenizer, const EncodedDocument& docu
   std::string text;
   for (size_t begin = 0, end = 0; begin < document.ids.size(); begin = end) {
     while (end < document.ids.size() && document.supervised[end] == document.supervised[begin]) ++end;
-    std::string part;
-    for (size_t i = begin; i < end; ++i) part += tokenizer.piece(document.ids[i]);
+    const auto run = std::span(document.ids).subspan(begin, end - begin);
+    const std::string part = tokenizer.decode(run, /*skip_special=*/false);
     text += document.supervised[begin] ? "[[" + part + "]]" : part;
   }
   if (text.size() <= most) return text;

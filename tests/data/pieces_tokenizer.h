@@ -35,9 +35,9 @@ class PiecesTokenizer final : public Tokenizer {
     }
     return ids;
   }
-  std::string decode(std::span<const int32_t> ids, bool) const override {
+  std::string decode(std::span<const int32_t> ids, bool skip_special) const override {
     std::string text;
-    for (const int32_t id : ids) text += id == bos_ || id == eos_ ? "" : piece(id);
+    for (const int32_t id : ids) text += skip_special && is_special(id) ? "" : piece(id);
     return text.starts_with(prefix_) ? text.substr(prefix_.size()) : text;
   }
   int64_t vocab_size() const override { return std::ssize(pieces_) + 256; }

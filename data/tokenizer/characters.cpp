@@ -3,8 +3,7 @@
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
-
-#include <algorithm>
+#include <unicode/uniset.h>
 
 #include "data/tokenizer/utf8.h"
 #include "engine/error.h"
@@ -16,7 +15,7 @@ bool has(char32_t c, uint32_t categories) {
   return (U_GET_GC_MASK(static_cast<UChar32>(c)) & categories) != 0;
 }
 
-const icu::Normalizer2& normalizer(NormalForm form) {
+const icu::Normalizer2& whole(NormalForm form) {
   UErrorCode status = U_ZERO_ERROR;
   const icu::Normalizer2* found = nullptr;
   switch (form) {
@@ -37,8 +36,17 @@ const icu::Normalizer2& normalizer(NormalForm form) {
   return *found;
 }
 
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+// The reference library's tables are those of Unicode 9. What came later it leaves where and as it is, and
+// vocabularies were learned from what it gave.
+const icu::UnicodeSet& unicode_9() {
+  static const icu::UnicodeSet set = [] {
+    UErrorCode status = U_ZERO_ERROR;
+    icu::UnicodeSet made(UNICODE_STRING_SIMPLE("[:age=9.0:]"), status);
+    if (U_FAILURE(status)) throw RunError(std::string("ICU has no ages: ") + u_errorName(status));
+    made.freeze();
+    return made;
+  }();
+  return set;
 }
 
 }  // namespace
@@ -64,12 +72,14 @@ bool is_punctuation(char32_t c) {
 }
 
 std::string normal_form(std::string_view text, NormalForm form) {
-  if (is_ascii(text)) return std::string(text);
+  const icu::Normalizer2& normalizer = whole(form);
+  const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
+  UErrorCode status = U_ZERO_ERROR;
+  // A part of a normal text is normal, so that what is normal as a whole is so in its Unicode 9 stretches.
+  if (normalizer.isNormalizedUTF8(piece, status) && U_SUCCESS(status)) return std::string(text);
   std::string result;
   icu::StringByteSink<std::string> sink(&result);
-  UErrorCode status = U_ZERO_ERROR;
-  normalizer(form).normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<int32_t>(text.size())), sink,
-                                 nullptr, status);
+  icu::FilteredNormalizer2(normalizer, unicode_9()).normalizeUTF8(0, piece, sink, nullptr, status);
   if (U_FAILURE(status)) throw DataError(std::string("text cannot be normalised: ") + u_errorName(status));
   return result;
 }

@@ -13,3 +13,7 @@ find_library(OPENBLAS_LIBRARY NAMES openblas PATH_SUFFIXES openblas-pthread REQU
 add_library(lethe_openblas INTERFACE)
 target_include_directories(lethe_openblas SYSTEM INTERFACE ${OPENBLAS_INCLUDE})
 target_link_libraries(lethe_openblas INTERFACE ${OPENBLAS_LIBRARY})
+
+# Optional: Apache Arrow reads Parquet files. Debian 12 does not pack it; its project does, for Debian too.
+find_package(Arrow CONFIG QUIET)
+find_package(Parquet CONFIG QUIET)

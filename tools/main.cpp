@@ -14,6 +14,7 @@ constexpr lethe::Command commands[] = {
     {"plan", "bytes, FLOPs and the program of a run, before anything is allocated", lethe::plan_command},
     {"tune", "times the algorithms of a run's matrix products on the GPU and keeps the fastest",
      lethe::tune_command},
+    {"data", "what a run reads, as people can read it", lethe::data_command},
     {"batches", "the tokens that a run reads, as safetensors", lethe::batches_command},
     {"generate", "continues a prompt", lethe::generate_command},
     {"spectrum", "singular values of what training changed", lethe::spectrum_command},

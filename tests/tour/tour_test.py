@@ -93,6 +93,8 @@ class Commands(unittest.TestCase):
         for path in sorted((ROOT / "configs").rglob("*.yaml")):
             with self.subTest(config=path.name):
                 self.assertRegex(path.read_text().splitlines()[0], r"^# \S.{20}")
+                if path.parent.name == "chat":
+                    continue  # a chat template, which a configuration in docs/instructions.md uses
                 table = "study" if path.parent.name == "study" else "train"
                 done = subprocess.run([LETHE, "options", table, "--check", path], capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, done.stderr)

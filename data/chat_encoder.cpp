@@ -74,6 +74,12 @@ ChatEncoder::ChatEncoder(ChatTemplate chat, const Tokenizer& tokenizer, bool add
   std::vector<int32_t> apart = tokenizer.encode(guard), second = tokenizer.encode("a");
   apart.insert(apart.end(), second.begin(), second.end());
   adds_prefix_ = tokenizer.encode(guard + "a") != apart;
+  if (adds_prefix_ && !tokens_.empty()) {
+    const int32_t token = tokens_.begin()->second;
+    std::vector<int32_t> connected = continuation("a");
+    connected.insert(connected.begin(), token);
+    connects_ = tokenizer.encode(tokenizer.piece(token) + "a", {.parse_special = true}) == connected;
+  }
 }
 
 int32_t ChatEncoder::id_of(const std::string& token) const {
@@ -97,11 +103,15 @@ std::vector<int32_t> ChatEncoder::continuation(const std::string& text) const {
 }
 
 void ChatEncoder::append_text(const std::vector<Stretch>& run, EncodedDocument& out) const {
+  const bool connects = connects_ && !out.ids.empty();
+  const auto encode = [&](const std::string& text) {
+    return connects ? continuation(text) : tokenizer_->encode(text);
+  };
   std::string before;
   std::vector<int32_t> ids;
   for (const Stretch& stretch : run) {
     std::vector<int32_t> added;
-    const std::vector<int32_t> joint = tokenizer_->encode(before + stretch.text);
+    const std::vector<int32_t> joint = encode(before + stretch.text);
     if (chat_.separate() && stretch.response) {
       added = tokenizer_->encode(stretch.text);
     } else if (starts_with(joint, ids)) {

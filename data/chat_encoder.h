@@ -48,7 +48,7 @@ class ChatEncoder {
   };
 
   int32_t id_of(const std::string& token) const;
-  void append_text(const std::vector<Stretch>& run, EncodedDocument& out) const;
+  void append_text(const std::vector<Stretch>& run, EncodedDocument& out) const;  // after what `out` holds
   std::vector<int32_t> continuation(const std::string& text) const;
   EncodedDocument encode_parts(std::vector<ChatPart> parts) const;
 
@@ -58,7 +58,8 @@ class ChatEncoder {
   std::map<std::string, int32_t> tokens_;  // {bos}, {eos} and special tokens that the tokenizer has
   std::vector<std::string> written_;       // of content_tokens(): tokens as they are written in messages
   std::vector<int32_t> end_ids_;
-  bool adds_prefix_ = false;  // the tokenizer puts something before a text, as SentencePiece its space
+  bool adds_prefix_ = false;  // the tokenizer puts something before a text, as SentencePiece its space,
+  bool connects_ = false;     // but not before one that follows a special token
 };
 
 }  // namespace lethe

@@ -16,6 +16,9 @@ struct EncodeOptions {
   // Special tokens written in the text ("<|im_end|>") become their ids. Without it they are plain text, which
   // is what text of unknown origin wants.
   bool parse_special = false;
+  // A character that a vocabulary without an unknown token cannot express is left out instead of refused, as
+  // the reference library does.
+  bool drop_unknown = false;
 };
 
 class Tokenizer {

@@ -16,6 +16,7 @@ int options_command(const std::vector<std::string>& arguments);
 int plan_command(const std::vector<std::string>& arguments);
 int spectrum_command(const std::vector<std::string>& arguments);
 int study_command(const std::vector<std::string>& arguments);
+int tokenize_command(const std::vector<std::string>& arguments);
 int train_command(const std::vector<std::string>& arguments);
 int tune_command(const std::vector<std::string>& arguments);
 

@@ -17,6 +17,7 @@ constexpr lethe::Command commands[] = {
     {"data", "what a run reads, as people can read it", lethe::data_command},
     {"batches", "the tokens that a run reads, as safetensors", lethe::batches_command},
     {"generate", "continues a prompt", lethe::generate_command},
+    {"tokenize", "text to token ids and back", lethe::tokenize_command},
     {"spectrum", "singular values of what training changed", lethe::spectrum_command},
     {"inspect", "logits, losses and gradients as safetensors", lethe::inspect_command},
     {"options", "every key of a configuration; checks a configuration", lethe::options_command},

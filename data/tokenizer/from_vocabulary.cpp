@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <nlohmann/json.hpp>
 
+#include "data/tokenizer/pipeline.h"
 #include "data/tokenizer/sentencepiece.h"
 #include "data/tokenizer_vocabulary.h"
 #include "engine/error.h"
@@ -101,11 +103,116 @@ std::unique_ptr<Tokenizer> make_llama(const TokenizerVocabulary& v, const std::s
   return make_sentencepiece(model.bytes(), name, roles_said);
 }
 
+using Json = nlohmann::json;
+
+Json isolated(const char* expression) {
+  return {
+      {"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}};
+}
+
+Json byte_level(bool use_regex) {
+  return {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", use_regex}};
+}
+
+// The part of a tokenizer.json that each name stands for.
+Json pre_tokenizer_of(const TokenizerVocabulary& v, const std::string& name) {
+  // The published files' own.
+  constexpr const char* llama3 =
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  constexpr const char* qwen2 =
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+      "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  const auto sequence = [](Json first, Json second) {
+    return Json{{"type", "Sequence"}, {"pretokenizers", {std::move(first), std::move(second)}}};
+  };
+  if (v.pre == "gpt-2" || v.pre == "default" || v.pre.empty()) return byte_level(true);
+  if (v.pre == "llama-bpe" || v.pre == "llama3" || v.pre == "llama-v3") {
+    return sequence(isolated(llama3), byte_level(false));
+  }
+  if (v.pre == "qwen2") return sequence(isolated(qwen2), byte_level(false));
+  if (v.pre == "smollm") return sequence({{"type", "Digits"}, {"individual_digits", true}}, byte_level(true));
+  throw FormatError(name, "tokenizer.ggml.pre",
+                    fmt::format("the pre-tokenizer \"{}\" is not implemented", v.pre));
+}
+
+Json frame_of(const TokenizerVocabulary& v) {
+  Json single = Json::array(), tokens = Json::object();
+  const auto add = [&](int32_t id) {
+    const std::string& piece = v.pieces[id];
+    single.push_back({{"SpecialToken", {{"id", piece}, {"type_id", 0}}}});
+    tokens[piece] = {{"id", piece}, {"ids", {id}}, {"tokens", {piece}}};
+  };
+  if (v.add_bos && v.bos_id >= 0) add(v.bos_id);
+  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  if (v.add_eos && v.eos_id >= 0) add(v.eos_id);
+  if (single.size() == 1) return byte_level(false);
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", Json::array()},
+          {"special_tokens", tokens}};
+}
+
+// By way of the tokenizer.json that says the same, so that there is one reading of it all, and saving writes
+// what others can read.
+std::unique_ptr<Tokenizer> make_gpt2(const TokenizerVocabulary& v, const std::string& name) {
+  Json vocab = Json::object(), added = Json::array();
+  for (size_t i = 0; i < v.pieces.size(); ++i) {
+    const int32_t type = v.types.empty() ? int32_t{TokenizerVocabulary::normal} : v.types[i];
+    if (type == TokenizerVocabulary::normal) {
+      vocab[v.pieces[i]] = i;
+    } else if (type != TokenizerVocabulary::unused) {
+      added.push_back({{"id", i},
+                       {"content", v.pieces[i]},
+                       {"single_word", false},
+                       {"lstrip", false},
+                       {"rstrip", false},
+                       {"normalized", false},
+                       {"special", type != TokenizerVocabulary::user_defined}});
+    }
+  }
+  const bool llama3 = v.pre.starts_with("llama");
+  const Json document{
+      {"version", "1.0"},
+      {"truncation", nullptr},
+      {"padding", nullptr},
+      {"added_tokens", std::move(added)},
+      {"normalizer", v.pre == "qwen2" ? Json{{"type", "NFC"}} : Json()},
+      {"pre_tokenizer", pre_tokenizer_of(v, name)},
+      {"post_processor", frame_of(v)},
+      {"decoder",
+       {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}}},
+      {"model",
+       {{"type", "BPE"},
+        {"dropout", nullptr},
+        {"unk_token", nullptr},
+        {"continuing_subword_prefix", nullptr},
+        {"end_of_word_suffix", nullptr},
+        {"fuse_unk", false},
+        {"byte_fallback", false},
+        {"ignore_merges", llama3},
+        {"vocab", std::move(vocab)},
+        {"merges", v.merges}}}};
+  TokenizerRoles roles;
+  roles.file = name;
+  const auto piece = [&](int32_t id) { return id < 0 ? std::optional<std::string>() : v.pieces[id]; };
+  roles.bos = piece(v.bos_id);
+  roles.eos = piece(v.eos_id);
+  roles.unk = piece(v.unk_id);
+  roles.pad = piece(v.pad_id);
+  roles.add_bos = v.add_bos;
+  roles.add_eos = v.add_eos;
+  roles.tokenizer_class = "PreTrainedTokenizerFast";
+  return make_pipeline(document, name, roles);
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerVocabulary& vocabulary, const std::string& name) {
   check(vocabulary, name);
   if (vocabulary.model == "llama") return make_llama(vocabulary, name);
+  if (vocabulary.model == "gpt2") return make_gpt2(vocabulary, name);
   throw FormatError(name, "tokenizer.ggml.model", fmt::format("\"{}\" is not implemented", vocabulary.model));
 }
 

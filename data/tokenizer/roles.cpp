@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "data/atomic_file.h"
 #include "data/tokenizer/json.h"
 
 namespace lethe {
@@ -29,6 +30,7 @@ TokenizerRoles read_roles(const std::string& folder) {
   roles.file = (std::filesystem::path(folder) / "tokenizer_config.json").string();
   if (!std::filesystem::exists(roles.file)) return roles;
   const nlohmann::json text = read_json(roles.file);
+  roles.text = text.dump(2) + "\n";
   const JsonPlace config(text, roles.file, "");
   config.require_object();
   roles.bos = token(config, "bos_token");
@@ -52,6 +54,25 @@ TokenizerRoles read_roles(const std::string& folder) {
     }
   }
   return roles;
+}
+
+void write_roles(const TokenizerRoles& roles, const std::string& folder) {
+  nlohmann::ordered_json config = nlohmann::ordered_json::object();
+  const auto put = [&](const char* key, const auto& value) {
+    if (value) config[key] = *value;
+  };
+  put("bos_token", roles.bos);
+  put("eos_token", roles.eos);
+  put("unk_token", roles.unk);
+  put("pad_token", roles.pad);
+  put("add_bos_token", roles.add_bos);
+  put("add_eos_token", roles.add_eos);
+  put("legacy", roles.legacy);
+  if (!roles.tokenizer_class.empty()) config["tokenizer_class"] = roles.tokenizer_class;
+  const std::string text = roles.text.empty() ? config.dump(2) + "\n" : roles.text;
+  AtomicFile file((std::filesystem::path(folder) / "tokenizer_config.json").string());
+  file.write(text.data(), text.size());
+  file.commit();
 }
 
 }  // namespace lethe

@@ -1,12 +1,10 @@
 #include "data/tokenizer/sentencepiece.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sentencepiece_processor.h>
 #include <utf8.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "data/atomic_file.h"
 #include "data/tokenizer/matcher.h"
@@ -19,7 +17,7 @@ namespace {
 class SentencePieceTokenizer final : public Tokenizer {
  public:
   SentencePieceTokenizer(std::string model, const std::string& name, const TokenizerRoles& roles)
-      : model_(std::move(model)), legacy_(roles.legacy.value_or(true)) {
+      : model_(std::move(model)), roles_(roles), legacy_(roles.legacy.value_or(true)) {
     const auto status = processor_.LoadFromSerializedProto(model_);
     if (!status.ok() || processor_.GetPieceSize() == 0) {
       throw FormatError(name, "", fmt::format("not a SentencePiece model ({} bytes)", model_.size()));
@@ -111,26 +109,20 @@ class SentencePieceTokenizer final : public Tokenizer {
 
   void save(const std::string& folder) const override {
     const std::filesystem::path path(folder);
-    write(path / "tokenizer.model", model_);
-    nlohmann::ordered_json config;
-    if (bos_ >= 0) config["bos_token"] = piece(bos_);
-    if (eos_ >= 0) config["eos_token"] = piece(eos_);
-    if (pad_ >= 0) config["pad_token"] = piece(pad_);
-    if (unk_id() >= 0) config["unk_token"] = piece(unk_id());
-    config["add_bos_token"] = add_bos_;
-    config["add_eos_token"] = add_eos_;
-    config["legacy"] = legacy_;
-    config["tokenizer_class"] = "LlamaTokenizer";
-    write(path / "tokenizer_config.json", config.dump(2) + "\n");
+    AtomicFile file((path / "tokenizer.model").string());
+    file.write(model_.data(), model_.size());
+    file.commit();
+    TokenizerRoles roles = roles_;
+    roles.add_bos = add_bos_;
+    roles.add_eos = add_eos_;
+    roles.legacy = legacy_;
+    if (bos_ >= 0) roles.bos = piece(bos_);
+    if (eos_ >= 0) roles.eos = piece(eos_);
+    if (roles.tokenizer_class.empty()) roles.tokenizer_class = "LlamaTokenizer";
+    write_roles(roles, folder);
   }
 
  private:
-  static void write(const std::filesystem::path& path, const std::string& bytes) {
-    AtomicFile file(path.string());
-    file.write(bytes.data(), bytes.size());
-    file.commit();
-  }
-
   int32_t role(const std::optional<std::string>& asked, int32_t own, const std::string& file,
                const char* key) const {
     if (!asked) return own;
@@ -177,6 +169,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
   std::string model_, fingerprint_;
+  TokenizerRoles roles_;
   sentencepiece::SentencePieceProcessor processor_;
   Matcher control_;
   bool legacy_, add_bos_ = false, add_eos_ = false;

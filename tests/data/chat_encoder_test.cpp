@@ -89,6 +89,28 @@ TEST(ChatEncoder, SeparateResponsesGetTheTokenizersPrefix) {
   EXPECT_EQ(last_but_one(R"(, "separate": true)"), "_yes");
 }
 
+// Llama-2's tokenizer comes in both kinds ("legacy"): with its space before every text, and before the first
+// alone.
+TEST(ChatEncoder, TextAfterATokenIsAsTheTokenizerHasIt) {
+  const std::string model = std::string(LETHE_SHARED_DATA) + "/tokenizers/llama2.tokenizer.model";
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << "no ../shared/data beside the checkout";
+  const Folder folder;
+  std::filesystem::copy_file(model, folder / "tokenizer.model");
+  const ChatTemplate chat = ChatTemplate::built_in("llama-2");
+  const std::vector<Message> messages = {
+      {"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}};
+  for (const bool legacy : {true, false}) {
+    folder.write("tokenizer_config.json", std::string(R"({"legacy": )") + (legacy ? "true}" : "false}"));
+    const auto tokenizer = open_tokenizer(folder.path());
+    const auto ids = ChatEncoder(chat, *tokenizer).encode(messages, ChatLoss::responses).ids;
+    ASSERT_EQ(ids.size(), 24u);
+    for (const size_t bos : {size_t{0}, size_t{12}}) {
+      EXPECT_EQ(ids[bos], 1);
+      EXPECT_EQ(tokenizer->piece(ids[bos + 1]), legacy ? "\u2581[" : "[");
+    }
+  }
+}
+
 TEST(ChatEncoder, BeginsWithOneBosAtMost) {
   const PiecesTokenizer tokenizer(basic), without(basic, "", -1);
   const auto start = [](const PiecesTokenizer& from, const ChatTemplate& chat, const std::string& question,

@@ -8,6 +8,7 @@
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/pattern.h"
 #include "data/tokenizer/utf8.h"
+#include "engine/error.h"
 
 namespace lethe {
 namespace {
@@ -100,6 +101,12 @@ Decoder metaspace(const JsonPlace& place) {
   };
 }
 
+size_t bytes_of(const Pieces& pieces) {
+  size_t bytes = 0;
+  for (const std::string& piece : pieces) bytes += piece.size();
+  return bytes;
+}
+
 Decoder sequence(const JsonPlace& place) {
   std::vector<Decoder> steps;
   for (const JsonPlace& step : place.at("decoders").elements()) {
@@ -107,7 +114,13 @@ Decoder sequence(const JsonPlace& place) {
     steps.push_back(make_decoder(step));
   }
   return [steps](Pieces pieces) {
-    for (const Decoder& step : steps) pieces = step(std::move(pieces));
+    const size_t before = bytes_of(pieces);
+    for (const Decoder& step : steps) {
+      pieces = step(std::move(pieces));
+      if (bytes_of(pieces) > longest_result(before)) {
+        throw DataError(fmt::format("decoders turn {} bytes into {}", before, bytes_of(pieces)));
+      }
+    }
     return pieces;
   };
 }

@@ -6,6 +6,7 @@
 #include "data/tokenizer/characters.h"
 #include "data/tokenizer/pattern.h"
 #include "data/tokenizer/utf8.h"
+#include "engine/error.h"
 
 namespace lethe {
 namespace {
@@ -46,7 +47,12 @@ Normalizer sequence(const JsonPlace& place) {
   }
   return [steps](std::string_view text) {
     std::string result(text);
-    for (const Normalizer& step : steps) result = step(result);
+    for (const Normalizer& step : steps) {
+      result = step(result);
+      if (result.size() > longest_result(text.size())) {
+        throw DataError(fmt::format("normalizers turn {} bytes into {}", text.size(), result.size()));
+      }
+    }
     return result;
   };
 }

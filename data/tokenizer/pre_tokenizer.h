@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "data/tokenizer/json.h"
+#include "data/tokenizer/utf8.h"
+#include "engine/error.h"
 
 namespace lethe {
 
@@ -18,7 +20,8 @@ class Words {
   };
 
   // `at_start`: the text is the beginning of all that is encoded. The text must outlive this.
-  Words(std::string_view text, bool at_start) : text_(text), at_start_(at_start) {
+  Words(std::string_view text, bool at_start)
+      : text_(text), longest_(longest_result(text.size())), at_start_(at_start) {
     if (!text.empty()) spans_.push_back({0, text.size()});
   }
 
@@ -29,8 +32,9 @@ class Words {
 
   // The same text, cut otherwise.
   void set_spans(std::vector<Span> spans) { spans_ = std::move(spans); }
-  // Another text.
+  // Another text. Throws DataError when it is far longer than the first one.
   void set_text(std::string text, std::vector<Span> spans) {
+    if (text.size() > longest_) throw DataError("pre-tokenizers make the text too long");
     changed_ = std::move(text);
     text_ = changed_;
     spans_ = std::move(spans);
@@ -41,6 +45,7 @@ class Words {
  private:
   std::string_view text_;
   std::string changed_;
+  size_t longest_;
   bool at_start_;
   std::vector<Span> spans_;
 };

@@ -32,6 +32,12 @@ inline CodePoint code_point_before(std::string_view text, size_t end) {
   return code_point_at(text, begin);
 }
 
+// How long a text may become on its way through a tokenizer. No sane one comes near it; a hostile file could
+// else double a text again and again.
+inline size_t longest_result(size_t bytes) {
+  return 64 * bytes + (size_t{1} << 16);
+}
+
 void append_code_point(char32_t value, std::string& text);
 
 // Bytes of any kind as UTF-8: each longest piece that begins a sequence and breaks off becomes one U+FFFD.

@@ -2,6 +2,7 @@
 // rows, every so many from its own on; a row of dy, x and what dx is added to is read once, into registers.
 // Where the gain's gradient is wanted a thread also keeps its columns' sums over its rows. A block's warps
 // add theirs in order, then a second kernel adds the blocks', so the bits never vary.
+#include "kernels/cuda/column_sums.cuh"
 #include "kernels/cuda/rmsnorm.cuh"
 #include "kernels/rmsnorm.h"
 
@@ -126,18 +127,6 @@ __global__ void row_twice(Rows<const T> dy, Rows<const T> x, const T* gain, cons
   }
 }
 
-constexpr int kColumns = 32, kDown = 16;  // a block's threads, across and down
-
-// Adds up what the threads of a column hold, in order; the first of them gets the sum.
-template <class C>
-__device__ C column_sum(C value) {
-  __shared__ C shared[kDown][kColumns];
-  shared[threadIdx.y][threadIdx.x] = value;
-  __syncthreads();
-  for (int k = 1; k < kDown; ++k) value += threadIdx.y == 0 ? shared[k][threadIdx.x] : C(0);
-  return value;
-}
-
 // partial[part, c] = sum over the part's rows of dy x r.
 template <class T>
 __global__ void gain_parts(Rows<const T> dy, Rows<const T> x, const compute_t<T>* inverse_rms,
@@ -154,18 +143,6 @@ __global__ void gain_parts(Rows<const T> dy, Rows<const T> x, const compute_t<T>
   if (threadIdx.y == 0 && column < x.width) partial[blockIdx.y * x.width + column] = sum;
 }
 
-template <class C, class G>
-__global__ void gain_total(const C* partial, int64_t parts, int64_t width, G* dgain, Write write) {
-  const int64_t column = static_cast<int64_t>(blockIdx.x) * kColumns + threadIdx.x;
-  C sum = 0;
-  if (column < width) {
-#pragma unroll 8
-    for (int64_t p = threadIdx.y; p < parts; p += kDown) sum += partial[p * width + column];
-  }
-  sum = column_sum(sum);
-  if (threadIdx.y == 0 && column < width) store(dgain + column, Values<G, 1>{sum}, write);
-}
-
 }  // namespace
 
 template <class T, class G>
@@ -176,7 +153,7 @@ void rmsnorm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const co
   if (x.width == 0) return;
   auto* const partial = static_cast<C*>(workspace);
   const int64_t parts = rmsnorm_gain_parts<T>(x.rows, x.width);
-  const auto across = static_cast<unsigned>((x.width + kColumns - 1) / kColumns);
+  const unsigned across = column_blocks(x.width);
   const dim3 down(kColumns, kDown);
   if (x.rows > 0) {
     if (fits_row_packs(gain, x, dy) && (!dx.data || aligned(dx))) {
@@ -205,7 +182,7 @@ void rmsnorm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, const co
     }
   }
   if (dgain)
-    gain_total<C, G><<<across, down, 0, native(stream)>>>(partial, parts, x.width, dgain, write_dgain);
+    add_parts<C, G><<<across, down, 0, native(stream)>>>(partial, parts, x.width, dgain, write_dgain);
 }
 
 #define LETHE_RMSNORM(T, G)                                                                                  \

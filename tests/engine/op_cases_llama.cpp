@@ -3,9 +3,11 @@
 
 #include "engine/ops/add_linear.h"
 #include "engine/ops/attention.h"
+#include "engine/ops/bias.h"
 #include "engine/ops/copy.h"
 #include "engine/ops/cross_entropy.h"
 #include "engine/ops/embedding.h"
+#include "engine/ops/head_norm.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/rope.h"
 #include "tests/engine/op_cases.h"
@@ -136,6 +138,35 @@ std::vector<Var> rope_of_shared_gradient(CaseBuilder& b) {
   return {sum};
 }
 
+// As a model uses it: on the whole of a merged projection whose parts are then read.
+OpCase bias_case(const std::string& name, int64_t rows, int64_t out, int64_t pitch = 0) {
+  return {"bias_" + name, [=](CaseBuilder& b) {
+            Tape& tape = b.tape();
+            const Var y =
+                ops::linear(tape, b.parameter("x", {rows, 3}), b.parameter("w", {out, 3}), "y", pitch);
+            ops::add_bias(tape, y, b.parameter("bias", {out}));
+            return std::vector<Var>{tape.columns(y, 0, 2, "front"), tape.columns(y, 2, out - 2, "back")};
+          }};
+}
+
+// Queries and keys of a merged projection, each with a gain of its own, side by side in one buffer that is
+// then turned as a whole.
+OpCase head_norm_case(const std::string& name, int64_t rows, int64_t head_dim, int64_t pitch = 0) {
+  return {"head_norm_" + name, [=](CaseBuilder& b) {
+            Tape& tape = b.tape();
+            const int64_t d = head_dim;
+            const Var x = b.parameter("x", {rows, 3});
+            const Var qkv = ops::linear(tape, x, b.parameter("w", {4 * d, 3}), "qkv", pitch);
+            const Var qk = tape.tensor({rows, 3 * d}, b.dtype(), "normed");
+            const Var q = tape.columns(qk, 0, 2 * d, "q"), k = tape.columns(qk, 2 * d, d, "k");
+            ops::head_norm(tape, tape.columns(qkv, 0, 2 * d, "q_in"), b.parameter("q_gain", {d}), q, 1e-3);
+            ops::head_norm(tape, tape.columns(qkv, 2 * d, d, "k_in"), b.parameter("k_gain", {d}), k, 1e-3);
+            const Var positions = b.integers("positions", {rows}, positions_of(1, rows));
+            ops::rope(tape, qk, positions, rope_table(b, rows, d), 3, d);
+            return std::vector<Var>{q, k, tape.columns(qkv, 3 * d, d, "v")};
+          }};
+}
+
 OpCase cross_entropy_case(const std::string& name, int64_t rows, int64_t vocabulary, double spread) {
   return {"cross_entropy_" + name, [=](CaseBuilder& b) {
             std::vector<int32_t> labels;
@@ -183,6 +214,13 @@ std::vector<OpCase> llama_op_cases() {
       attention_case("blocks",
                      {.batch = 1, .tokens = 201, .heads = 2, .kv_heads = 1, .head_dim = 4, .window = 150},
                      140),
+      bias_case("rows1", 1, 5),
+      bias_case("rows301_pitch11", 301, 9, 11),
+      bias_case("rows7_width520", 7, 520),
+      head_norm_case("dim2", 1, 2),
+      head_norm_case("dim6_pitch27", 11, 6, 27),
+      head_norm_case("dim128", 67, 128),
+      head_norm_case("dim200", 5, 200),
       {"attention_projected", projected_attention},
       {"attention_projected_turned_at_once", projected_attention_turned_at_once},
       {"rope_shared_gradient", rope_of_shared_gradient},

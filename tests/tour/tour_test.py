@@ -56,7 +56,7 @@ class Commands(unittest.TestCase):
         (place / "lethe").symlink_to(LETHE)
         (place / "tape_example").symlink_to(TAPE_EXAMPLE)
         sets = [word for s in SMALL_STUDY for word in ("--set", s)]
-        done = subprocess.run([LETHE, "study", "--source", "tests", "--target", "tools", "--output", "runs/study", *sets],
+        done = subprocess.run([LETHE, "study", "--source", "engine", "--target", "tools", "--output", "runs/study", *sets],
                               cwd=place, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"the small study failed: {done.stderr}")

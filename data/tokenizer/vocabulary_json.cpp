@@ -148,7 +148,8 @@ Bpe make_bpe(const JsonPlace& model, bool bytes) {
   for (size_t i = 0; i < merges.value().size(); ++i) {
     const nlohmann::json& merge = merges.value()[i];
     if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
-    const auto [left, right] = read_merge(merge, merges, i);
+    const auto pieces = read_merge(merge, merges, i);
+    const std::string &left = pieces.first, &right = pieces.second;
     const auto id = [&](const std::string& piece) {
       const auto found = vocab.find(piece);
       if (found == vocab.end()) {

@@ -1,6 +1,7 @@
 #include "data/json_records.h"
 
 #include <fmt/format.h>
+#include <utf8.h>
 
 #include <optional>
 #include <vector>
@@ -25,7 +26,9 @@ nlohmann::json parse(const std::string& text, const std::string& path, int64_t l
   try {
     return nlohmann::json::parse(text, check);
   } catch (const nlohmann::json::exception& error) {  // malformed, or a number that no double can hold
-    throw FormatError(path, at_line(line), fmt::format("not valid JSON: {}", error.what()));
+    std::string what = error.what();                  // quotes what it read last, however long that is
+    if (what.size() > 300) what = utf8::replace_invalid(what.substr(0, 300)) + "...";
+    throw FormatError(path, at_line(line), "not valid JSON: " + what);
   }
 }
 

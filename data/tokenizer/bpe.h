@@ -13,12 +13,17 @@
 
 namespace lethe {
 
+inline constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581, which stands for a space
+
 struct BpeOptions {
   bool bytes = false;          // begin from bytes, not from characters
   bool byte_fallback = false;  // a character outside the vocabulary becomes its bytes' pieces <0x..>
   bool fuse_unk = false;       // such characters in a row become one unknown piece
   bool ignore_merges = false;  // a word that is a piece needs no merges
-  int32_t unk_id = -1;         // -1: such a character cannot be expressed
+  // No merge gives a mark after another character: text may be cut before such marks and the ids stay the
+  // same.
+  bool cuts_at_marks = false;
+  int32_t unk_id = -1;  // -1: such a character cannot be expressed
 };
 
 class Bpe {
@@ -34,6 +39,7 @@ class Bpe {
   // Appends the ids of a word. Returns how many bytes of it could not be expressed and were dropped.
   size_t encode(std::string_view word, std::vector<int32_t>& ids) const;
 
+  const BpeOptions& options() const { return options_; }
   int32_t find(const std::string& piece) const;  // -1: there is none
 
  private:

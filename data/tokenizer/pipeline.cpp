@@ -53,6 +53,7 @@ class Pipeline final : public Tokenizer {
         (token.normalized ? normalized_ : raw_).add(token, token.content);
       }
     }
+    if (bpe_.options().cuts_at_marks) pre_tokenization_.steps.push_back(make_mark_cut());
     bos_ = role(roles.bos, "bos_token");
     eos_ = role(roles.eos, "eos_token");
     pad_ = role(roles.pad, "pad_token");

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "data/tokenizer/bpe.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/characters.h"
 #include "data/tokenizer/pattern.h"
@@ -103,6 +104,27 @@ class ByteCharacters final : public PreTokenizer {
   }
 };
 
+class MarkCut final : public PreTokenizer {
+ public:
+  void apply(Words& words) const override {
+    std::vector<Words::Span> cut;
+    cut.reserve(words.text().size() / 4);
+    for (const Words::Span& span : words.spans()) {
+      const std::string_view word = words.word(span);
+      size_t begin = 0, after_mark = 0;
+      for (size_t at = word.find(space_mark); at != word.npos; at = word.find(space_mark, after_mark)) {
+        if (at > begin && at != after_mark) {
+          cut.push_back({span.begin + begin, span.begin + at});
+          begin = at;
+        }
+        after_mark = at + space_mark.size();
+      }
+      cut.push_back({span.begin + begin, span.end});
+    }
+    words.set_spans(std::move(cut));
+  }
+};
+
 class Metaspace final : public PreTokenizer {
  public:
   enum class Prepend { always, first, never };
@@ -191,6 +213,10 @@ void add_steps(const JsonPlace& place, bool last, PreTokenization& made) {
 }
 
 }  // namespace
+
+std::unique_ptr<PreTokenizer> make_mark_cut() {
+  return std::make_unique<MarkCut>();
+}
 
 PreTokenization make_pre_tokenization(const JsonPlace& place) {
   PreTokenization made;

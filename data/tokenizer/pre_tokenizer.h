@@ -62,6 +62,9 @@ struct PreTokenization {
   bool bytes = false;
 };
 
+// Cuts before each U+2581 that follows another character; see BpeOptions::cuts_at_marks.
+std::unique_ptr<PreTokenizer> make_mark_cut();
+
 // Throws FormatError for a type or behaviour that is not implemented.
 PreTokenization make_pre_tokenization(const JsonPlace& place);
 

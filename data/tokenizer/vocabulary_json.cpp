@@ -71,6 +71,15 @@ std::pair<std::string, std::string> read_merge(const nlohmann::json& merge, cons
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
+// Whether a mark follows another character.
+bool has_inner_mark(std::string_view text) {
+  for (size_t at = text.find(space_mark); at != text.npos;
+       at = text.find(space_mark, at + space_mark.size())) {
+    if (at > 0 && !text.substr(0, at).ends_with(space_mark)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Vocabulary read_vocabulary(const JsonPlace& model, const JsonPlace& added_tokens) {
@@ -134,10 +143,13 @@ Bpe make_bpe(const JsonPlace& model, bool bytes) {
   if (!merges.is_array()) merges.refuse("a list expected");
   std::vector<Bpe::Merge> list;
   list.reserve(merges.value().size());
+  // The mark must be a piece, lest unknown characters on both sides of it be fused.
+  options.cuts_at_marks = !bytes && !options.ignore_merges && ids.contains(std::string(space_mark));
   for (size_t i = 0; i < merges.value().size(); ++i) {
     const nlohmann::json& merge = merges.value()[i];
     if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
-    const auto [left, right] = read_merge(merge, merges, i);
+    const auto pieces = read_merge(merge, merges, i);
+    const std::string &left = pieces.first, &right = pieces.second;
     const auto id = [&](const std::string& piece) {
       const auto found = vocab.find(piece);
       if (found == vocab.end()) {
@@ -147,6 +159,7 @@ Bpe make_bpe(const JsonPlace& model, bool bytes) {
       return found->get<int32_t>();
     };
     list.push_back({id(left), id(right), id(left + right)});
+    if (options.cuts_at_marks && has_inner_mark(left + right)) options.cuts_at_marks = false;
   }
   return Bpe(std::move(ids), list, options);
 }

@@ -70,6 +70,14 @@ TEST(JsonRecords, NameFileAndLineOfWhatIsNotJson) {
   }
 }
 
+TEST(JsonRecords, QuoteLittleOfALongRecord) {
+  const Folder folder;
+  std::string text = "{\"a\":\"";
+  for (int i = 0; i < 100000; ++i) text += "\u00e4";
+  const FormatError error = refusal_of(folder.write("long.jsonl", text));
+  EXPECT_LT(std::string(error.what()).size(), folder.path().size() + 400);
+}
+
 TEST(JsonRecords, RefuseWhatIsNestedTooDeeply) {
   const Folder folder;
   const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };

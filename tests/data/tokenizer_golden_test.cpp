@@ -1,11 +1,13 @@
 // Published vocabularies against their published ids, from lists in memory as GGUF files keep them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "data/tokenizer/byte_level.h"
 #include "data/tokenizer_vocabulary.h"
 #include "engine/error.h"
 #include "tests/data/files.h"
@@ -25,6 +27,44 @@ TokenizerVocabulary byte_level(const std::string& name, const std::string& pre) 
   std::istringstream lines(read_bytes(tokenizers + name + ".merges.txt"));
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty() && !line.starts_with("#version")) v.merges.push_back(line);
+  }
+  return v;
+}
+
+std::string base64_decoded(const std::string& text) {
+  const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string bytes;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text.substr(0, text.find('='))) {
+    bits = bits << 6 | static_cast<uint32_t>(letters.find(c));
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes.push_back(static_cast<char>(bits >> count));
+  }
+  return bytes;
+}
+
+// A list of tokens by rank, in which a pair merges when what it gives is a token: written out as merges.
+TokenizerVocabulary tiktoken(const std::string& name, const std::string& pre) {
+  TokenizerVocabulary v{.model = "gpt2", .pre = pre};
+  std::vector<std::string> tokens;
+  std::map<std::string, size_t> ranks;
+  std::istringstream lines(read_bytes(tokenizers + name));
+  for (std::string token, rank; lines >> token >> rank;) {
+    tokens.push_back(base64_decoded(token));
+    v.pieces.push_back(to_byte_level(tokens.back()));
+    ranks[tokens.back()] = tokens.size() - 1;
+  }
+  for (const std::string& token : tokens) {
+    std::vector<std::pair<size_t, size_t>> halves;
+    for (size_t i = 1; i < token.size(); ++i) {
+      const auto left = ranks.find(token.substr(0, i)), right = ranks.find(token.substr(i));
+      if (left != ranks.end() && right != ranks.end()) halves.emplace_back(left->second, right->second);
+    }
+    std::sort(halves.begin(), halves.end());
+    for (const auto& [left, right] : halves) v.merges.push_back(v.pieces[left] + " " + v.pieces[right]);
   }
   return v;
 }
@@ -67,6 +107,12 @@ TEST_F(Published, Gpt2) {
 // The inputs have text in another form than NFC, which does not come back as it was.
 TEST_F(Published, Qwen2) {
   expect_goldens(*make_tokenizer(byte_level("qwen2", "qwen2"), "qwen2.gguf"), "qwen2", false);
+}
+
+TEST_F(Published, Llama3) {
+  const auto tokenizer = make_tokenizer(tiktoken("llama3.tiktoken.model", "llama-bpe"), "llama3.gguf");
+  EXPECT_EQ(tokenizer->vocab_size(), 128000);
+  expect_goldens(*tokenizer, "llama-bpe", true);
 }
 
 TEST_F(Published, Llama2AsTokenizerJson) {

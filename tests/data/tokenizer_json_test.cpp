@@ -1,9 +1,12 @@
 // tokenizer.json: every component against what the reference library gave, and files that ask for what is not
 // there.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <nlohmann/json.hpp>
 
+#include "data/shards.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer/regex.h"
 #include "data/tokenizer/utf8.h"
@@ -186,6 +189,25 @@ TEST(TokenizerJson, LongWordsTakeNoQuadraticTime) {
        {std::string(1'000'000, ' '), std::string(300'000, 'a'), std::string(1'000'000, '\n')}) {
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
   }
+}
+
+TEST(TokenizerJson, EncodesACorpusTheSameWithAnyNumberOfThreads) {
+  const Folder folder;
+  const auto tokenizer = open_tokenizer(folder.write("t.json", document_of(goldens().at("cases")[2]).dump()));
+  std::string lines;
+  for (int i = 0; i < 400; ++i) {
+    lines += json{{"text", fmt::format("the theatre {} of the other {}\n", i, i * i)}}.dump() + "\n";
+  }
+  const Corpus corpus({.paths = {folder.write("a.jsonl", lines)}});
+  std::string shards[2];
+  const int all = omp_get_max_threads();
+  for (const int threads : {1, 4}) {
+    omp_set_num_threads(threads);
+    const std::string to = folder / std::to_string(threads);
+    shards[threads == 4] = read_bytes(build_shards(corpus, *tokenizer, to, {.append_eos = false}).train.path);
+  }
+  omp_set_num_threads(all);
+  EXPECT_EQ(shards[0], shards[1]);
 }
 
 TEST(Regex, IsTranslatedFromOniguruma) {

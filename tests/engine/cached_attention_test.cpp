@@ -21,7 +21,6 @@ INSTANTIATE_TEST_SUITE_P(Shapes, CachedAttention, testing::ValuesIn(cached_cases
 
 TEST(CachedAttention, RefusesWhatDoesNotFit) {
   State state;
-  const Var none{};
   const auto declare = [&](const char* name, Shape shape, DType dtype) {
     return state.declare({.name = name, .dtype = dtype, .shape = std::move(shape), .kind = Kind::input});
   };

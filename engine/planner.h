@@ -12,7 +12,7 @@
 namespace lethe {
 
 constexpr int64_t kAlignment = 256;  // bytes; every tensor starts on such a boundary
-constexpr size_t kKinds = 7;         // of enum Kind
+constexpr size_t kKinds = 8;         // of enum Kind
 
 // A tensor's place and, for a transient one, the nodes between which it holds its place.
 struct Placement {

@@ -31,6 +31,8 @@ std::string_view name_of(Kind kind) {
       return "inputs";
     case Kind::step_value:
       return "step values";
+    case Kind::cache:
+      return "kept keys and values";
   }
   return "?";
 }

@@ -16,7 +16,7 @@ int64_t elements_of(const Shape& shape);
 std::string text_of(const Shape& shape);  // "[3, 1025]"
 
 // What the bytes are for; the plan is printed by these.
-enum class Kind : uint8_t { weight, gradient, optimizer, activation, workspace, input, step_value };
+enum class Kind : uint8_t { weight, gradient, optimizer, activation, workspace, input, step_value, cache };
 std::string_view name_of(Kind kind);
 
 // A handle to a tensor of one tape.

@@ -1,6 +1,7 @@
 #include "model/attention.h"
 
 #include "engine/ops/attention.h"
+#include "engine/ops/cached_attention.h"
 #include "engine/ops/rope.h"
 
 namespace lethe {
@@ -31,6 +32,19 @@ Var Attention::record(Tape& tape, Var x, const BatchInputs& batch, int64_t pitch
   // The heads of k lie behind those of q: one pass turns both.
   const Var turned = tape.columns(qkv, 0, (heads_ + kv_heads_) * head_dim_, "qk");
   ops::rope(tape, turned, batch.positions, batch.rope_table, heads_ + kv_heads_, head_dim_, "rope");
+  if (batch.cache_capacity > 0) {
+    ops::keep_rows(tape, k, batch.cache_rows, batch.keys, "keep_keys");
+    ops::keep_rows(tape, v, batch.cache_rows, batch.values, "keep_values");
+    const ops::CachedAttentionShape shape{.tokens = batch.rows * batch.tokens,
+                                          .heads = heads_,
+                                          .kv_heads = kv_heads_,
+                                          .head_dim = head_dim_,
+                                          .capacity = batch.cache_capacity,
+                                          .window = window_};
+    const Var mixed = ops::cached_attention(tape, q, batch.keys, batch.values, batch.cache_rows, shape,
+                                            "softmax", output_.input_pitch());
+    return output_.record(tape, mixed, batch.random, pitch);
+  }
   const ops::AttentionShape shape{.batch = batch.rows,
                                   .tokens = batch.tokens,
                                   .heads = heads_,

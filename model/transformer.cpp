@@ -64,9 +64,15 @@ Var Transformer::logits(Tape& tape, const BatchInputs& batch) const {
       ops::embedding(tape, batch.ids, tape.persistent(embedding_), precision_.compute, "embedding", padding);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Tape::Scope scope(tape, "layers." + std::to_string(i));
-    block(tape, blocks_[i], stream, batch);
+    BatchInputs of_layer = batch;
+    if (batch.cache_capacity > 0) {
+      of_layer.keys = tape.persistent(cached::tensor_name(static_cast<int64_t>(i), "keys"));
+      of_layer.values = tape.persistent(cached::tensor_name(static_cast<int64_t>(i), "values"));
+    }
+    block(tape, blocks_[i], stream, of_layer);
   }
-  const Var x = norm(tape, stream, norm_, "blocks_output", "final_norm");
+  Var x = norm(tape, stream, norm_, "blocks_output", "final_norm");
+  if (batch.output_rows.valid()) x = ops::embedding(tape, batch.output_rows, x, precision_.compute, "wanted");
   return ops::linear(tape, x, tape.persistent(head_), "lm_head");
 }
 

@@ -21,7 +21,7 @@ class Transformer {
   const std::optional<LoraConfig>& lora() const { return lora_; }
   const Precision& precision() const { return precision_; }
 
-  // [rows * tokens, vocab_size].
+  // [rows * tokens, vocab_size]; over a cache [slots, vocab_size], the rows that batch.output_rows names.
   Var logits(Tape& tape, const BatchInputs& batch) const;
 
  private:

@@ -51,10 +51,20 @@ FAMILIES = {
 }
 
 
+def spelled(keys):
+    """The keys as this release of transformers takes them: before 5, rope_theta and rope_scaling."""
+    if int(transformers.__version__.split(".")[0]) >= 5:
+        return keys
+    rope = dict(keys["rope_parameters"])
+    others = {k: v for k, v in keys.items() if k != "rope_parameters"}
+    theta = rope.pop("rope_theta")
+    return {**others, "rope_theta": theta, "rope_scaling": None if rope["rope_type"] == "default" else rope}
+
+
 def make_model(name, sizes=None, spread=None):
-    """The model `name` with weights wide enough that no layer is flat; sizes: other values of SIZES."""
+    """The model `name` with weights wide enough that no layer is flat; sizes: other values than its own."""
     model_type, differs = FAMILIES[name]
-    config = transformers.AutoConfig.for_model(model_type, **{**SIZES, **differs, **(sizes or {})})
+    config = transformers.AutoConfig.for_model(model_type, **spelled({**SIZES, **differs, **(sizes or {})}))
     config._attn_implementation = "eager"
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float()
     spread = spread or 1.5 * config.hidden_size**-0.5

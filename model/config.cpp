@@ -11,6 +11,7 @@
 #include "engine/files/file_replacement.h"
 #include "engine/files/json_file.h"
 #include "engine/log.h"
+#include "model/config_family.h"
 #include "model/config_keys.h"
 #include "model/config_reader.h"
 #include "model/rope_config.h"
@@ -27,23 +28,6 @@ bool is_allowed(const std::vector<std::string>& allowed, std::string_view key) {
   return std::ranges::find(allowed, key) != allowed.end();
 }
 
-std::string architecture_of(const std::string& model_type) {
-  return model_type == "mistral" ? "MistralForCausalLM" : "LlamaForCausalLM";
-}
-
-std::string parse_model_type(const ConfigReader& config) {
-  if (!config.has("model_type")) config.refuse("model_type", "is missing");
-  const std::string type = *config.text("model_type");
-  if (type != "llama" && type != "mistral")
-    config.refuse("model_type", "is not supported (llama and mistral are)");
-  const json* names = config.find("architectures");
-  if (names != nullptr && *names != json::array({architecture_of(type)})) {
-    config.refuse("architectures",
-                  fmt::format("does not agree with model_type \"{}\" ({})", type, architecture_of(type)));
-  }
-  return type;
-}
-
 // Takes a value or, with a line in the log, its default.
 template <class T>
 T or_default(const ConfigReader& config, const char* key, const std::optional<T>& value, T otherwise) {
@@ -51,7 +35,7 @@ T or_default(const ConfigReader& config, const char* key, const std::optional<T>
   return value.value_or(otherwise);
 }
 
-void parse_sizes(const ConfigReader& config, LlamaConfig& model) {
+void parse_sizes(const ConfigReader& config, const Family& family, LlamaConfig& model) {
   model.vocab_size = config.require_whole("vocab_size", 1, largest_size);
   model.hidden_size = config.require_whole("hidden_size", 1, largest_size);
   model.intermediate_size = config.require_whole("intermediate_size", 1, largest_size);
@@ -59,31 +43,46 @@ void parse_sizes(const ConfigReader& config, LlamaConfig& model) {
   model.num_attention_heads = config.require_whole("num_attention_heads", 1, largest_size);
   model.rms_norm_eps = config.require_positive("rms_norm_eps");
 
-  const bool mistral = model.model_type == "mistral";
   const auto kv_heads = config.whole("num_key_value_heads", 1, largest_size);
-  if (mistral && !kv_heads) config.refuse("num_key_value_heads", "is missing");
+  if (family.needs_kv_heads && !kv_heads) config.refuse("num_key_value_heads", "is missing");
   model.num_key_value_heads = kv_heads.value_or(model.num_attention_heads);
-  const auto head_dim = config.whole("head_dim", 1, largest_size);
+  auto head_dim = config.whole("head_dim", 1, largest_size);
+  if (!head_dim && family.head_dim > 0)
+    head_dim = or_default<int64_t>(config, "head_dim", {}, family.head_dim);
   if (!head_dim && model.hidden_size % model.num_attention_heads != 0) {
     config.refuse("hidden_size",
                   fmt::format("is no multiple of num_attention_heads {}", model.num_attention_heads));
   }
   model.head_dim = head_dim.value_or(model.hidden_size / model.num_attention_heads);
-  model.max_position_embeddings =
-      or_default<int64_t>(config, "max_position_embeddings",
-                          config.whole("max_position_embeddings", 1, largest_size), mistral ? 131072 : 2048);
-  model.tie_word_embeddings = config.truth("tie_word_embeddings").value_or(false);
+  model.max_position_embeddings = or_default<int64_t>(
+      config, "max_position_embeddings", config.whole("max_position_embeddings", 1, largest_size),
+      family.max_position_embeddings);
+  model.tie_word_embeddings = config.truth("tie_word_embeddings").value_or(family.tied);
   model.initializer_range = config.number("initializer_range").value_or(0.02);
   if (model.initializer_range < 0) config.refuse("initializer_range", "is negative");
 }
 
-// An id's absence is not the same as null: llama's bos is then 1 and its eos 2.
-void parse_token_ids(const ConfigReader& config, const json& value, LlamaConfig& model) {
+// An id's absence is not the same as null: the family's own is then meant.
+std::optional<int64_t> parse_token_id(const ConfigReader& config, const char* key, int64_t last,
+                                      const std::optional<int64_t>& if_absent) {
+  if (config.find_or_null(key) != nullptr) return config.whole(key, 0, last);
+  if (if_absent > last) {
+    config.refuse(
+        key, fmt::format("is missing, and the family's {} is no token id from 0 to {}", *if_absent, last));
+  }
+  return if_absent;
+}
+
+void parse_token_ids(const ConfigReader& config, const Family& family, LlamaConfig& model) {
   const int64_t last = model.vocab_size - 1;
-  if (value.contains("bos_token_id")) model.bos_token_id = config.whole("bos_token_id", 0, last);
-  model.pad_token_id = config.whole("pad_token_id", 0, last);
-  if (!value.contains("eos_token_id")) return;
+  model.bos_token_id = parse_token_id(config, "bos_token_id", last, family.bos_token_id);
+  model.pad_token_id = parse_token_id(config, "pad_token_id", last, family.pad_token_id);
   model.eos_token_ids.clear();
+  if (config.find_or_null("eos_token_id") == nullptr) {
+    const auto id = parse_token_id(config, "eos_token_id", last, family.eos_token_id);
+    if (id) model.eos_token_ids = {*id};
+    return;
+  }
   const json* eos = config.find("eos_token_id");
   if (eos == nullptr) return;
   if (!eos->is_array()) {
@@ -95,24 +94,6 @@ void parse_token_ids(const ConfigReader& config, const json& value, LlamaConfig&
       config.refuse("eos_token_id", fmt::format("holds {}, no token id from 0 to {}", short_text(id), last));
     }
     model.eos_token_ids.push_back(id.get<int64_t>());
-  }
-}
-
-void parse_window(const ConfigReader& config, const json& value, LlamaConfig& model) {
-  const auto window = config.whole("sliding_window", 1, largest_size);
-  if (model.model_type == "mistral") {
-    model.sliding_window = value.contains("sliding_window")
-                               ? window.value_or(0)
-                               : or_default<int64_t>(config, "sliding_window", {}, 4096);
-  } else if (window) {
-    config.refuse("sliding_window", "is no key of model_type \"llama\"");
-  }
-  const json* kinds = config.find("layer_types");
-  if (kinds == nullptr) return;
-  const std::string kind = model.sliding_window > 0 ? "sliding_attention" : "full_attention";
-  if (*kinds != json(std::vector<std::string>(static_cast<size_t>(model.num_hidden_layers), kind))) {
-    config.refuse("layer_types",
-                  fmt::format("is supported only as {} times \"{}\"", model.num_hidden_layers, kind));
   }
 }
 
@@ -129,8 +110,8 @@ std::string parse_dtype(const ConfigReader& config) {
 }
 
 // Refuses what is not understood and keeps what does no harm.
-std::string parse_other_keys(const ConfigReader& config, const json& value,
-                             const std::vector<std::string>& allowed) {
+json parse_other_keys(const ConfigReader& config, const json& value,
+                      const std::vector<std::string>& allowed) {
   json kept = json::object();
   for (const auto& [key, item] : value.items()) {
     if (is_model_key(key)) continue;
@@ -144,14 +125,22 @@ std::string parse_other_keys(const ConfigReader& config, const json& value,
     }
     kept[key] = item;
   }
-  return kept.dump();
+  return kept;
+}
+
+// Elements of a layer's biases and of its heads' norms.
+int64_t vectors_of_layer(const LlamaConfig& c) {
+  const int64_t qkv = (c.num_attention_heads + 2 * c.num_key_value_heads) * c.head_dim;
+  return (c.qkv_bias ? qkv : 0) + (c.output_bias ? c.hidden_size : 0) +
+         (c.mlp_bias ? 2 * c.intermediate_size + c.hidden_size : 0) + (c.qk_norm ? 2 * c.head_dim : 0);
 }
 
 double parameters_of(const LlamaConfig& c) {
   const auto n = [](int64_t value) { return static_cast<double>(value); };
   const double attention =
       n(c.hidden_size) * n(c.head_dim) * 2 * (n(c.num_attention_heads) + n(c.num_key_value_heads));
-  const double layer = attention + 3 * n(c.hidden_size) * n(c.intermediate_size) + 2 * n(c.hidden_size);
+  const double layer = attention + 3 * n(c.hidden_size) * n(c.intermediate_size) + 2 * n(c.hidden_size) +
+                       n(vectors_of_layer(c));
   const double embeddings = n(c.vocab_size) * n(c.hidden_size) * (c.tie_word_embeddings ? 1 : 2);
   return embeddings + n(c.num_hidden_layers) * layer + n(c.hidden_size);
 }
@@ -173,18 +162,20 @@ LlamaConfig parse_config_text(const std::string& file, const std::string& text,
   const json value = parse_json(file, text);
   const ConfigReader config(file, value);
   LlamaConfig model;
-  model.model_type = parse_model_type(config);
-  model.other_keys = parse_other_keys(config, value, allowed_keys);
-  parse_sizes(config, model);
-  parse_token_ids(config, value, model);
-  parse_window(config, value, model);
+  const Family& family = parse_family(config);
+  model.model_type = family.model_type;
+  json kept = parse_other_keys(config, value, allowed_keys);
+  parse_sizes(config, family, model);
+  parse_token_ids(config, family, model);
+  parse_layers(config, family, model, kept);
+  model.other_keys = kept.dump();
   model.dtype = parse_dtype(config);
   const auto activation = config.text("hidden_act");
   if (activation && *activation != "silu" && *activation != "swish") {
     config.refuse("hidden_act", "is not supported (silu is)");
   }
-  const RopeConfig rope =
-      parse_rope(file, value, model.max_position_embeddings, is_allowed(allowed_keys, "rope_scaling"));
+  const RopeConfig rope = parse_rope(file, value, model.max_position_embeddings,
+                                     is_allowed(allowed_keys, "rope_scaling"), family.needs_theta);
   model.rope_theta = rope.theta;
   model.rope_scaling = rope.scaling;
   check_config(file, model);
@@ -212,9 +203,15 @@ void check_config(const std::string& file, const LlamaConfig& c) {
     refuse(file, "hidden_size", c.hidden_size,
            fmt::format("is no multiple of num_attention_heads {}", c.num_attention_heads));
   }
-  if (c.model_type == "llama" && c.sliding_window != 0) {
-    refuse(file, "sliding_window", c.sliding_window, "needs model_type \"mistral\"");
+  for (const auto* layers : {&c.full_layers, &c.unrotated_layers}) {
+    if (layers->empty() || static_cast<int64_t>(layers->size()) == c.num_hidden_layers) continue;
+    refuse(file, layers == &c.full_layers ? "layer_types" : "no_rope_layers", layers->size(),
+           fmt::format("flags, but num_hidden_layers is {}", c.num_hidden_layers));
   }
+  const Family* family = find_family(c.model_type);
+  if (family == nullptr) refuse(file, "model_type", c.model_type, "is not supported");
+  json ignored;
+  write_layers(file, ignored, *family, c);  // what the family cannot say is refused
   if (c.head_dim % 2 != 0) refuse(file, "head_dim", c.head_dim, "is odd; rotary positions turn pairs");
   // Far above any model and far below what 64 bits count, also in bytes.
   constexpr double most_parameters = 1e15;
@@ -228,7 +225,9 @@ void check_config(const std::string& file, const LlamaConfig& c) {
 std::string config_text(const LlamaConfig& c) {
   json config = json::parse(c.other_keys);
   const auto id = [](const std::optional<int64_t>& value) { return value ? json(*value) : json(nullptr); };
-  config["architectures"] = {architecture_of(c.model_type)};
+  const Family* family = find_family(c.model_type);
+  if (family == nullptr) refuse("config.json", "model_type", c.model_type, "is not supported");
+  config["architectures"] = {family->architecture};
   config["model_type"] = c.model_type;
   config["vocab_size"] = c.vocab_size;
   config["hidden_size"] = c.hidden_size;
@@ -249,11 +248,7 @@ std::string config_text(const LlamaConfig& c) {
   if (c.eos_token_ids.size() == 1) config["eos_token_id"] = c.eos_token_ids.front();
   if (c.eos_token_ids.size() > 1) config["eos_token_id"] = c.eos_token_ids;
   config["torch_dtype"] = config["dtype"] = c.dtype;
-  if (c.model_type == "mistral") {
-    config["sliding_window"] = c.sliding_window > 0 ? json(c.sliding_window) : json(nullptr);
-  } else {
-    config["attention_bias"] = config["mlp_bias"] = false;
-  }
+  write_layers("config.json", config, *family, c);
   write_rope(config, c.rope_theta, c.rope_scaling, c.max_position_embeddings);
   return config.dump(2) + "\n";
 }
@@ -265,7 +260,8 @@ void write_config(const std::string& path, const LlamaConfig& config) {
 
 int64_t parameter_count(const LlamaConfig& c) {
   const int64_t attention = c.hidden_size * c.head_dim * 2 * (c.num_attention_heads + c.num_key_value_heads);
-  const int64_t layer = attention + 3 * c.hidden_size * c.intermediate_size + 2 * c.hidden_size;
+  const int64_t layer =
+      attention + 3 * c.hidden_size * c.intermediate_size + 2 * c.hidden_size + vectors_of_layer(c);
   const int64_t embeddings = c.vocab_size * c.hidden_size * (c.tie_word_embeddings ? 1 : 2);
   return embeddings + c.num_hidden_layers * layer + c.hidden_size;
 }

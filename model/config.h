@@ -12,7 +12,7 @@
 namespace lethe {
 
 struct LlamaConfig {
-  std::string model_type = "llama";  // or "mistral": the same model with a sliding window
+  std::string model_type = "llama";  // or mistral, qwen2, qwen3, smollm3: what they differ in stands below
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -24,7 +24,13 @@ struct LlamaConfig {
   int64_t max_position_embeddings = 2048;
   double rope_theta = 10000.0;
   RopeScaling rope_scaling;
-  int64_t sliding_window = 0;  // query i sees keys j with i - window < j <= i; 0: all j <= i
+  bool qkv_bias = false;               // of the query, key and value projections
+  bool output_bias = false;            // of the attention's output projection
+  bool mlp_bias = false;               // of gate, up and down
+  bool qk_norm = false;                // each head of q and k is normalised before it is turned
+  int64_t sliding_window = 0;          // query i sees keys j with i - window < j <= i; 0: all j <= i
+  std::vector<bool> full_layers;       // by layer: sees all keys all the same; empty: none does
+  std::vector<bool> unrotated_layers;  // by layer: its queries and keys are not turned; empty: all are
   bool tie_word_embeddings = false;
   std::optional<int64_t> bos_token_id = 1;
   std::vector<int64_t> eos_token_ids = {2};
@@ -33,10 +39,17 @@ struct LlamaConfig {
   std::string dtype = "float32";  // what the file says its weights are; the tensors decide
   std::string other_keys = "{}";  // a JSON object: the keys of config.json that change no arithmetic
 
+  int64_t window_of(int64_t layer) const {
+    return full_layers.empty() || !full_layers[static_cast<size_t>(layer)] ? sliding_window : 0;
+  }
+  bool rotates(int64_t layer) const {
+    return unrotated_layers.empty() || !unrotated_layers[static_cast<size_t>(layer)];
+  }
+
   bool operator==(const LlamaConfig&) const = default;
 };
 
-// Reads a config.json of model_type llama or mistral, in the spelling of transformers 4 or 5. Every key that
+// Reads a config.json of one of the model types above, in the spelling of transformers 4 or 5. Every key that
 // changes the arithmetic is honoured or refused; a key that is not known to be harmless is refused unless
 // `allowed_keys` names it. Naming "rope_scaling" there also allows a yarn factor that does not lead from the
 // original to the present context length. Defaults taken are logged. Throws FormatError naming file, key and

@@ -10,6 +10,7 @@ namespace {
 // Sorted, so that a key is found by halving.
 constexpr std::array model_keys = std::to_array<std::string_view>({
     "architectures",
+    "attention_bias",
     "bos_token_id",
     "dtype",
     "eos_token_id",
@@ -20,7 +21,11 @@ constexpr std::array model_keys = std::to_array<std::string_view>({
     "intermediate_size",
     "layer_types",
     "max_position_embeddings",
+    "max_window_layers",
+    "mlp_bias",
     "model_type",
+    "no_rope_layer_interval",
+    "no_rope_layers",
     "num_attention_heads",
     "num_hidden_layers",
     "num_key_value_heads",
@@ -33,22 +38,33 @@ constexpr std::array model_keys = std::to_array<std::string_view>({
     "sliding_window",
     "tie_word_embeddings",
     "torch_dtype",
+    "use_sliding_window",
     "vocab_size",
 });
 static_assert(std::ranges::is_sorted(model_keys));
 
 constexpr std::array required_values = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"add_cross_attention", "false"},
-    {"attention_bias", "false"},
     {"attention_dropout", "0.0"},
+    {"attention_multiplier", "null"},
+    {"attn_logit_softcapping", "null"},
+    {"auto_map", "null"},
     {"chunk_size_feed_forward", "0"},
+    {"embedding_multiplier", "null"},
+    {"final_logit_softcapping", "null"},
     {"is_encoder_decoder", "false"},
-    {"mlp_bias", "false"},
+    {"logit_scale", "null"},
+    {"logits_scaling", "null"},
     {"partial_rotary_factor", "1.0"},
+    {"per_layer_config", "null"},
     {"pruned_heads", "{}"},
+    {"quantization_config", "null"},
+    {"query_pre_attn_scalar", "null"},
+    {"residual_multiplier", "null"},
     {"rope_interleaved", "false"},
+    {"scale_depth", "null"},
+    {"scale_emb", "null"},
     {"tie_encoder_decoder", "false"},
-    {"use_sliding_window", "false"},
 });
 
 // Bookkeeping, generation settings that old files keep here, and what other heads than a language model's

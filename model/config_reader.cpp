@@ -26,6 +26,11 @@ const json* ConfigReader::find(const char* key) const {
   return found == object_.end() || found->is_null() ? nullptr : &*found;
 }
 
+const json* ConfigReader::find_or_null(const char* key) const {
+  const auto found = object_.find(key);
+  return found == object_.end() ? nullptr : &*found;
+}
+
 std::optional<int64_t> ConfigReader::whole(const char* key, int64_t least, int64_t most) const {
   const json* value = find(key);
   if (value == nullptr) return std::nullopt;

@@ -19,6 +19,8 @@ class ConfigReader {
   // The value, or null if the key is absent or null.
   const nlohmann::json* find(const char* key) const;
   bool has(const char* key) const { return find(key) != nullptr; }
+  // The same, but a null that stands there is found.
+  const nlohmann::json* find_or_null(const char* key) const;
 
   // A value of the type and range, or nothing if absent or null. Throw FormatError for any other value.
   std::optional<int64_t> whole(const char* key, int64_t least, int64_t most) const;

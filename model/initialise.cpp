@@ -33,6 +33,7 @@ void fill_weights(Session& session, bool adapters, const Fill& fill) {
 
 void initialise_weights(Session& session, const LlamaConfig& config, uint64_t seed) {
   fill_weights(session, false, [&](Tape& tape, Var weight, const PersistentInfo& p) {
+    if (p.name.ends_with(".bias")) return ops::fill(tape, weight, 0);
     const bool gain = p.shape.size() == 1;
     if (gain) return ops::fill(tape, weight, 1);
     ops::normal(tape, weight, config.initializer_range, {seed, stream_of(p.name)});

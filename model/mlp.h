@@ -2,6 +2,7 @@
 // 2020).
 #pragma once
 
+#include "model/bias.h"
 #include "model/config.h"
 #include "model/inputs.h"
 #include "model/linear.h"
@@ -24,6 +25,7 @@ class Mlp {
 
  private:
   Linear gate_up_, down_;
+  std::optional<Bias> gate_up_bias_, down_bias_;
 };
 
 }  // namespace lethe

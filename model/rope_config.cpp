@@ -29,6 +29,7 @@ const std::vector<TypeRow>& type_rows() {
   static const std::vector<TypeRow> rows = {
       {"default", RopeScaling::Type::none, {}},
       {"linear", RopeScaling::Type::linear, {"factor"}},
+      {"dynamic", RopeScaling::Type::dynamic, {"factor"}},
       {"llama3",
        RopeScaling::Type::llama3,
        {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}},
@@ -54,7 +55,8 @@ const TypeRow& type_of(const ConfigReader& object) {
   for (const TypeRow& row : type_rows()) {
     if (row.name == name) return row;
   }
-  object.refuse(newer ? "rope_type" : "type", "is not supported (default, linear, llama3 and yarn are)");
+  object.refuse(newer ? "rope_type" : "type",
+                "is not supported (default, linear, dynamic, llama3 and yarn are)");
 }
 
 void refuse_unknown_keys(const ConfigReader& object, const json& value, const TypeRow& row) {
@@ -142,7 +144,7 @@ const json& without_layer_types(const ConfigReader& config, const json& paramete
 }
 
 double agreed_theta(const ConfigReader& config, const std::optional<Parsed>& older,
-                    const std::optional<Parsed>& newer) {
+                    const std::optional<Parsed>& newer, bool needs_theta) {
   std::optional<double> theta = config.positive("rope_theta");
   for (const auto* parsed : {&older, &newer}) {
     if (!*parsed || !(*parsed)->theta) continue;
@@ -152,6 +154,7 @@ double agreed_theta(const ConfigReader& config, const std::optional<Parsed>& old
     }
     theta = (*parsed)->theta;
   }
+  if (!theta && needs_theta) config.refuse("rope_theta", "is missing");
   if (!theta) log::warning(config.file() + ": no rope_theta, 10000 is taken");
   return theta.value_or(10000.0);
 }
@@ -159,7 +162,7 @@ double agreed_theta(const ConfigReader& config, const std::optional<Parsed>& old
 }  // namespace
 
 RopeConfig parse_rope(const std::string& file, const json& value, int64_t max_position_embeddings,
-                      bool any_yarn_factor) {
+                      bool any_yarn_factor, bool needs_theta) {
   const ConfigReader config(file, value);
   std::optional<Parsed> older, newer;
   const json* scaling = config.find("rope_scaling");
@@ -176,7 +179,7 @@ RopeConfig parse_rope(const std::string& file, const json& value, int64_t max_po
     config.refuse("rope_scaling", "contradicts rope_parameters");
   }
   RopeConfig rope;
-  rope.theta = agreed_theta(config, older, newer);
+  rope.theta = agreed_theta(config, older, newer, needs_theta);
   if (older || newer) rope.scaling = older ? older->scaling : newer->scaling;
   return rope;
 }

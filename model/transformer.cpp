@@ -21,7 +21,7 @@ Transformer::Transformer(State& state, const LlamaConfig& config, const Precisio
     const std::string path = "model.layers." + std::to_string(i);
     blocks_.push_back({weight(path + ".input_layernorm.weight", {config.hidden_size}),
                        weight(path + ".post_attention_layernorm.weight", {config.hidden_size}),
-                       Attention(state, path + ".self_attn", config, precision, lora, trained),
+                       Attention(state, path + ".self_attn", config, i, precision, lora, trained),
                        Mlp(state, path + ".mlp", config, precision, lora, trained)});
   }
   norm_ = weight("model.norm.weight", {config.hidden_size});

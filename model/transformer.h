@@ -1,4 +1,5 @@
-// The Llama family as a recorded program (Touvron et al. 2023; Grattafiori et al. 2024).
+// The Llama family as a recorded program (Touvron et al. 2023; Grattafiori et al. 2024), and those that
+// differ from it by a bias, a norm of the heads, a window or a layer without positions.
 #pragma once
 
 #include <optional>
@@ -47,7 +48,7 @@ class Transformer {
   std::vector<Block> blocks_;
 };
 
-// Fills a fresh model's weights: normal with config.initializer_range, gains one; adapters as in
+// Fills a fresh model's weights: normal with config.initializer_range, gains one, biases zero; adapters as in
 // initialise_lora. Each value depends on seed, tensor name and position alone.
 void initialise_weights(Session& session, const LlamaConfig& config, uint64_t seed);
 

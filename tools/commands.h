@@ -8,6 +8,7 @@ namespace lethe {
 
 int batches_command(const std::vector<std::string>& arguments);
 int bench_command(const std::vector<std::string>& arguments);
+int convert_command(const std::vector<std::string>& arguments);
 int data_command(const std::vector<std::string>& arguments);
 int doctor_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);

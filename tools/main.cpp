@@ -20,6 +20,7 @@ constexpr lethe::Command commands[] = {
     {"tokenize", "text to token ids and back", lethe::tokenize_command},
     {"spectrum", "singular values of what training changed", lethe::spectrum_command},
     {"inspect", "logits, losses and gradients as safetensors", lethe::inspect_command},
+    {"convert", "a model in another type or other shards", lethe::convert_command},
     {"options", "every key of a configuration; checks a configuration", lethe::options_command},
     {"bench", "speed of training steps beside the matrix products' own", lethe::bench_command},
     {"doctor", "what this machine has, and what of it lethe can use", lethe::doctor_command},

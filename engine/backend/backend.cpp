@@ -43,6 +43,23 @@ void Backend::download_rows(void* host, const void* device, int64_t pitch, int64
   }
 }
 
+// Host memory: each piece is made where it stays.
+void Backend::upload_sources(std::span<const RowSource> sources) {
+  constexpr int64_t kPieceBytes = int64_t{2} << 20;
+  const std::vector<RowPiece> pieces = cut_rows(sources, kPieceBytes);
+  share_pieces(pieces, threads(), [](int, const NextPiece& next) {
+    while (const RowPiece* piece = next()) {
+      const RowSource& s = *piece->source;
+      auto* to = static_cast<std::byte*>(s.device) + piece->first * s.pitch;
+      if (s.pitch == s.row_bytes) {
+        s.fill(piece->first, piece->count, to);
+        continue;
+      }
+      for (int64_t r = 0; r < piece->count; ++r) s.fill(piece->first + r, 1, to + r * s.pitch);
+    }
+  });
+}
+
 void Backend::queue_uploads(std::span<const Upload> parts) {
   for (const Upload& p : parts) upload(p.device, p.host, p.bytes);
 }

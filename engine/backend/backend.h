@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/backend/row_sources.h"
 #include "engine/backend/transfers.h"
 #include "engine/planner.h"
 #include "kernels/matmul_product.h"
@@ -37,6 +38,10 @@ class Backend {
   virtual void download(void* host, const void* device, int64_t bytes) = 0;
   virtual void upload_rows(void* device, int64_t pitch, const void* host, int64_t row_bytes, int64_t rows);
   virtual void download_rows(void* host, const void* device, int64_t pitch, int64_t row_bytes, int64_t rows);
+
+  // Fills tensors as their sources make them, several pieces at a time, after the programs queued so far;
+  // returns when all is there. No tensor is copied whole in the host's memory.
+  virtual void upload_sources(std::span<const RowSource> sources);
 
   // The inputs of the next program: takes the host's bytes at once and returns. They arrive when the programs
   // queued so far are done and before any queued later. Parts that touch on the device travel as one.

@@ -11,6 +11,7 @@
 #include "engine/backend/cuda_matmuls.h"
 #include "engine/backend/cuda_ranges.h"
 #include "engine/backend/cuda_reads.h"
+#include "engine/backend/cuda_row_sources.h"
 #include "engine/backend/cuda_staging.h"
 #include "engine/backend/user_cache.h"
 
@@ -83,6 +84,9 @@ class CudaBackend final : public Backend {
   void download_rows(void* host, const void* device, int64_t pitch, int64_t row_bytes,
                      int64_t rows) override {
     staging_.download(host, device, pitch, row_bytes, rows);
+  }
+  void upload_sources(std::span<const RowSource> sources) override {
+    upload_sources_to_gpu(sources, options_.ordinal, stream_.get());
   }
   void queue_uploads(std::span<const Upload> parts) override { inputs_.queue(parts); }
   std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges) override {

@@ -52,6 +52,11 @@ std::span<const std::byte> SafetensorsFile::bytes(const SafetensorsEntry& entry)
   return {mapped_.data() + data_start_ + entry.begin, entry.end - entry.begin};
 }
 
+void SafetensorsFile::read_bytes(const SafetensorsEntry& entry, int64_t first, int64_t count,
+                                 std::byte* to) const {
+  mapped_.read(data_start_ + entry.begin + static_cast<uint64_t>(first), static_cast<uint64_t>(count), to);
+}
+
 void SafetensorsFile::read(std::string_view name, const RowTarget& target, RowRange rows) const {
   const SafetensorsEntry& entry = require(name);
   const int64_t width = entry.width();

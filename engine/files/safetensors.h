@@ -43,6 +43,10 @@ class SafetensorsFile {
   // The tensor as stored: little-endian, row-major, with no promise of alignment.
   std::span<const std::byte> bytes(const SafetensorsEntry& entry) const;
 
+  // Copies stored bytes [first, first + count) of a tensor into memory, from several threads if need be.
+  // Throws IoError if they cannot be read.
+  void read_bytes(const SafetensorsEntry& entry, int64_t first, int64_t count, std::byte* to) const;
+
   // Copies rows into memory, rounding once to nearest, ties to even, where the target is narrower. Throws
   // FormatError if there is no such tensor, its type cannot become the target's, a finite value would become
   // infinite, or the rows asked for are not there.

@@ -7,8 +7,9 @@
 
 namespace lethe {
 
-// Fills every weight of the base model from files that check_model_files accepted; one row range at a time,
-// no second copy of a tensor. Throws FormatError.
+// Fills every weight of the base model from files that check_model_files accepted: some pieces of rows at a
+// time by several threads, no second copy of a tensor (Backend::upload_sources). Says how fast it was. Throws
+// FormatError, IoError.
 void load_weights(Session& session, const ModelFiles& files, const LlamaConfig& config);
 
 // Fills every adapter tensor. Throws FormatError.

@@ -69,18 +69,29 @@ std::vector<LinearModule> linear_modules(const LlamaConfig& c) {
 
 std::vector<ModelTensor> model_tensors(const LlamaConfig& c) {
   constexpr size_t maps_per_layer = 7;
+  const auto has_bias = [&](const std::string& map) {
+    if (map == "o_proj") return c.output_bias;
+    return map == "q_proj" || map == "k_proj" || map == "v_proj" ? c.qkv_bias : c.mlp_bias;
+  };
   const std::vector<LinearModule> modules = linear_modules(c);
   std::vector<ModelTensor> tensors;
-  const auto vector = [&](const std::string& name) { tensors.push_back({name, 1, c.hidden_size, true}); };
+  const auto vector = [&](const std::string& name, int64_t size) {
+    tensors.push_back({name, 1, size, true});
+  };
   tensors.push_back({embedding_name, c.vocab_size, c.hidden_size, false});
   for (size_t i = 0; i < modules.size(); ++i) {
     tensors.push_back({modules[i].path + ".weight", modules[i].out, modules[i].in, false});
+    if (has_bias(modules[i].name)) vector(modules[i].path + ".bias", modules[i].out);
     if ((i + 1) % maps_per_layer != 0) continue;
     const std::string layer = layer_path(static_cast<int64_t>(i / maps_per_layer));
-    vector(layer + ".input_layernorm.weight");
-    vector(layer + ".post_attention_layernorm.weight");
+    if (c.qk_norm) {
+      vector(layer + ".self_attn.q_norm.weight", c.head_dim);
+      vector(layer + ".self_attn.k_norm.weight", c.head_dim);
+    }
+    vector(layer + ".input_layernorm.weight", c.hidden_size);
+    vector(layer + ".post_attention_layernorm.weight", c.hidden_size);
   }
-  vector("model.norm.weight");
+  vector("model.norm.weight", c.hidden_size);
   if (!c.tie_word_embeddings) tensors.push_back({head_name, c.vocab_size, c.hidden_size, false});
   return tensors;
 }

@@ -41,6 +41,43 @@ TEST(CudaCopies, RowsArriveAndReturnAndLeaveTheGapsAlone) {
   }
 }
 
+// Some hundred pieces of unlike tensors, made by several threads, behind work that is still queued.
+TEST(CudaCopies, SourcesArriveWholeAndLeaveTheGapsAlone) {
+  LETHE_NEEDS_GPU();
+  const auto backend = make_cuda_backend();
+  struct Case {
+    int64_t row_bytes, rows, pitch;
+  };
+  const Case cases[] = {
+      {4096, 30000, 4096}, {4096, 5000, 4352}, {7, 1025, 64}, {(int64_t{3} << 20) + 2, 3, int64_t{4} << 20}};
+  std::vector<std::vector<uint8_t>> rows, whole;
+  std::vector<std::shared_ptr<void>> memory;
+  std::vector<RowSource> sources;
+  for (const Case& c : cases) {
+    const auto i = static_cast<uint32_t>(rows.size());
+    rows.push_back(pattern(c.row_bytes * c.rows, i));
+    whole.push_back(pattern(c.pitch * c.rows, i + 50));
+    memory.push_back(backend->allocate(c.pitch * c.rows));
+    backend->upload(memory.back().get(), whole.back().data(), static_cast<int64_t>(whole.back().size()));
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    sources.push_back({memory[i].get(), cases[i].pitch, cases[i].row_bytes, cases[i].rows,
+                       [&, i](int64_t first, int64_t count, std::byte* to) {
+                         const auto* from = reinterpret_cast<const std::byte*>(rows[i].data());
+                         std::copy_n(from + first * cases[i].row_bytes, count * cases[i].row_bytes, to);
+                       }});
+  }
+  backend->upload_sources(sources);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Case& c = cases[i];
+    for (int64_t r = 0; r < c.rows; ++r)
+      std::copy_n(rows[i].begin() + r * c.row_bytes, c.row_bytes, whole[i].begin() + r * c.pitch);
+    std::vector<uint8_t> got(whole[i].size());
+    backend->download(got.data(), memory[i].get(), static_cast<int64_t>(got.size()));
+    EXPECT_TRUE(got == whole[i]) << i;
+  }
+}
+
 // More than the ring of inputs holds, so that it goes round many times; a read must see the inputs that were
 // queued before it and none that came after.
 TEST(CudaCopies, QueuedInputsAndReadsKeepTheirOrder) {

@@ -17,6 +17,7 @@ struct ModelShape {
   int64_t window = 0;     // 0: none
   bool tied = false;
   Recompute recompute = Recompute::none;
+  std::string family = "llama";
 };
 
 void PrintTo(const ModelShape& shape, std::ostream* out) {
@@ -34,6 +35,7 @@ ProgramSpec spec_of(const ModelShape& s, DType dtype) {
   c.head_dim = s.hidden / s.heads;
   c.max_position_embeddings = s.tokens;
   c.sliding_window = s.window;
+  if (s.family != "llama") use_family(c, s.family);
   c.initializer_range = 0.04;  // attention that is not flat
   spec.rows = s.rows;
   spec.tokens = s.tokens;
@@ -176,7 +178,42 @@ INSTANTIATE_TEST_SUITE_P(Shapes, WideModel,
                                                     .intermediate = 1536,
                                                     .rows = 1,
                                                     .tokens = 333,
-                                                    .rank = 5}),
+                                                    .rank = 5},
+                                         ModelShape{.name = "qwen2_tied",
+                                                    .hidden = 512,
+                                                    .heads = 8,
+                                                    .kv_heads = 2,
+                                                    .intermediate = 704,
+                                                    .rows = 2,
+                                                    .tokens = 200,
+                                                    .tied = true,
+                                                    .family = "qwen2"},
+                                         ModelShape{.name = "qwen3",
+                                                    .hidden = 512,
+                                                    .heads = 4,
+                                                    .kv_heads = 2,
+                                                    .intermediate = 704,
+                                                    .rows = 2,
+                                                    .tokens = 256,
+                                                    .family = "qwen3"},
+                                         ModelShape{.name = "qwen3_lora",
+                                                    .hidden = 512,
+                                                    .heads = 4,
+                                                    .kv_heads = 2,
+                                                    .intermediate = 704,
+                                                    .rows = 2,
+                                                    .tokens = 200,
+                                                    .rank = 5,
+                                                    .family = "qwen3"},
+                                         ModelShape{.name = "smollm3",
+                                                    .hidden = 512,
+                                                    .heads = 4,
+                                                    .kv_heads = 1,
+                                                    .intermediate = 704,
+                                                    .rows = 2,
+                                                    .tokens = 200,
+                                                    .tied = true,
+                                                    .family = "smollm3"}),
                          [](const auto& shape) { return shape.param.name; });
 
 }  // namespace

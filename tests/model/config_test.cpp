@@ -91,15 +91,16 @@ struct Refused {
 
 TEST(Config, every_value_that_would_change_the_arithmetic_is_refused_by_key_and_value) {
   const std::vector<Refused> cases = {
-      {"model_type", "qwen2", {"qwen2"}},
+      {"model_type", "gemma", {"gemma", "llama, mistral, qwen2, qwen3, smollm3"}},
       {"model_type", 7, {"7", "string"}},
       {"architectures", {"Qwen2ForCausalLM"}, {"Qwen2ForCausalLM", "LlamaForCausalLM"}},
       {"architectures", {"LlamaForSequenceClassification"}, {"LlamaForSequenceClassification"}},
       {"auto_map", {{"AutoModel", "x.Y"}}, {"x.Y"}},
       {"quantization_config", {{"bits", 4}}, {"bits"}},
       {"hidden_act", "gelu", {"gelu", "silu"}},
-      {"attention_bias", true, {"true", "false"}},
-      {"mlp_bias", true, {"true"}},
+      {"attention_bias", 1, {"1", "true nor false"}},
+      {"no_rope_layers", {1, 1, 1}, {"no_rope_layers", "llama"}},
+      {"max_window_layers", 28, {"28", "llama"}},
       {"attention_dropout", 0.1, {"0.1"}},
       {"num_experts", 8, {"8"}},
       {"num_local_experts", 8, {"8"}},
@@ -107,7 +108,8 @@ TEST(Config, every_value_that_would_change_the_arithmetic_is_refused_by_key_and_
       {"partial_rotary_factor", 0.5, {"0.5"}},
       {"rope_interleaved", true, {"true"}},
       {"layer_types", {"full_attention", "chunked_attention", "full_attention"}, {"chunked_attention"}},
-      {"layer_types", {"full_attention"}, {"3 times"}},
+      {"layer_types", {"full_attention"}, {"3 kinds"}},
+      {"layer_types", {"full_attention", "sliding_attention", "full_attention"}, {"layer 1 slides"}},
       {"sliding_window", 128, {"128", "llama"}},
       {"use_sliding_window", true, {"true"}},
       {"attn_logit_softcapping", 50.0, {"50"}},
@@ -175,7 +177,8 @@ TEST(Config, text_that_is_not_one_json_object_is_refused) {
 
 TEST(Config, a_key_can_be_allowed_by_name_but_not_one_that_is_known_to_matter) {
   EXPECT_EQ(json::parse(parsed(with("some_new_key", 5), {"some_new_key"}).other_keys)["some_new_key"], 5);
-  expect_parts(refusal(with("attention_bias", true), {"attention_bias"}), {"attention_bias"});
+  for (const char* key : {"quantization_config", "attention_dropout"})
+    expect_parts(refusal(with(key, 0.5), {key}), {std::string(key) + ": 0.5"});
 }
 
 TEST(Config, mistral_has_a_window_that_null_takes_away) {
@@ -236,7 +239,8 @@ std::vector<RopeScaling> scalings() {
   full_yarn.mscale_all_dim = 0.0;
   RopeScaling present_yarn{
       .type = RopeScaling::Type::yarn, .factor = 4.0, .original_max_position_embeddings = 32768};
-  return {{}, linear, llama3, yarn, full_yarn, present_yarn};
+  RopeScaling dynamic{.type = RopeScaling::Type::dynamic, .factor = 2.0};
+  return {{}, linear, dynamic, llama3, yarn, full_yarn, present_yarn};
 }
 
 TEST(Config, what_is_written_is_parsed_as_the_same_model) {

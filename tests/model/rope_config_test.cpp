@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kernels/rope.h"
 #include "tests/files.h"
 
 namespace lethe {
@@ -75,8 +76,19 @@ TEST(RopeConfig, what_contradicts_itself_is_refused) {
   expect_refused({{"rope_scaling", nullptr}, {"rope_parameters", llama3}}, {"contradicts rope_parameters"});
 }
 
+TEST(RopeConfig, dynamic_scaling_is_kept_and_changes_nothing_within_the_context) {
+  const RopeConfig rope = parsed({{"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2.0}}}});
+  EXPECT_EQ(rope.scaling.type, RopeScaling::Type::dynamic);
+  EXPECT_EQ(rope.scaling.factor, 2.0);
+  std::vector<double> plain(4), dynamic(4);
+  kernels::rope_frequencies(1e4, 8, {}, plain.data());
+  kernels::rope_frequencies(1e4, 8, rope.scaling, dynamic.data());
+  EXPECT_EQ(plain, dynamic);
+  expect_refused({{"rope_scaling", {{"rope_type", "dynamic"}}}}, {"rope_scaling.factor", "missing"});
+}
+
 TEST(RopeConfig, types_keys_and_values_that_are_not_understood_are_refused) {
-  for (const char* type : {"dynamic", "longrope", "proportional", "su", "mrope"}) {
+  for (const char* type : {"longrope", "proportional", "su", "mrope"}) {
     expect_refused({{"rope_scaling", {{"rope_type", type}, {"factor", 2.0}}}},
                    {"rope_scaling.rope_type", type});
   }

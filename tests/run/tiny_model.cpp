@@ -22,6 +22,18 @@ LlamaConfig tiny_config(bool tied) {
   return c;
 }
 
+void use_family(LlamaConfig& c, const std::string& model_type) {
+  c.model_type = model_type;
+  c.qkv_bias = model_type == "qwen2" || model_type == "qwen3";
+  c.output_bias = c.qk_norm = model_type == "qwen3";
+  c.mlp_bias = model_type == "smollm3";
+  if (model_type == "qwen3") {
+    c.sliding_window = 4;
+    c.full_layers = {false, true};
+  }
+  if (model_type == "smollm3") c.unrotated_layers = {true, false};
+}
+
 LoraConfig tiny_lora(int64_t rank, double dropout) {
   LoraConfig lora;
   lora.rank = rank;

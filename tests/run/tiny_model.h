@@ -11,6 +11,10 @@
 namespace lethe::test {
 
 LlamaConfig tiny_config(bool tied);
+// Makes a model of two layers one of another family, with what that has beside Llama: qwen2's biases, qwen3's
+// norms of heads, biases and one layer with a window, smollm3's biases of the feed-forward layer and one
+// layer without positions.
+void use_family(LlamaConfig& config, const std::string& model_type);
 LoraConfig tiny_lora(int64_t rank, double dropout);
 
 // rows x tokens with ids below the vocabulary; documents start at columns 0 and 3; some labels are -100, more

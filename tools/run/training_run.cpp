@@ -12,6 +12,7 @@
 #include "engine/log.h"
 #include "engine/step_inputs.h"
 #include "model/weights/save.h"
+#include "model/weights/side_files.h"
 #include "tools/run/chat_files.h"
 #include "tools/run/fit.h"
 #include "tools/run/memory_budget.h"
@@ -331,6 +332,7 @@ std::string TrainingRun::export_model(const std::string& folder) const {
     save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
+    if (!prepared_.model.path.empty()) copy_side_files(prepared_.model.path, folder);
     // Beside the model, so that its folder is all that `lethe generate` needs.
     prepared_.data.tokenizer->save(folder);
   }

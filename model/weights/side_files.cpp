@@ -1,0 +1,33 @@
+#include "model/weights/side_files.h"
+
+#include <filesystem>
+
+#include "engine/error.h"
+
+namespace lethe {
+
+void copy_side_files(const std::string& from, const std::string& to) {
+  namespace fs = std::filesystem;
+  constexpr const char* names[] = {"tokenizer.json",
+                                   "tokenizer.model",
+                                   "tokenizer_config.json",
+                                   "special_tokens_map.json",
+                                   "added_tokens.json",
+                                   "vocab.json",
+                                   "merges.txt",
+                                   "generation_config.json",
+                                   "chat_template.jinja",
+                                   "chat_template.json",
+                                   "additional_chat_templates"};
+  std::error_code error;
+  if (fs::equivalent(from, to, error)) return;
+  for (const char* name : names) {
+    const fs::path source = fs::path(from) / name;
+    if (!fs::exists(source, error)) continue;
+    fs::copy(source, fs::path(to) / name, fs::copy_options::overwrite_existing | fs::copy_options::recursive,
+             error);
+    if (error) throw IoError((fs::path(to) / name).string(), error.message());
+  }
+}
+
+}  // namespace lethe

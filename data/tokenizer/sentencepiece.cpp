@@ -4,6 +4,7 @@
 #include <sentencepiece_processor.h>
 #include <utf8.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "data/atomic_file.h"
@@ -147,18 +148,22 @@ class SentencePieceTokenizer final : public Tokenizer {
   // A stretch of text that holds no special token.
   void append(std::string_view text, bool first, std::vector<int32_t>& ids) const {
     if (text.empty()) return;
-    size_t skip = 0;
-    std::string whole;
-    // Without its own space before it: encoded behind the unknown piece's text, which is then cut off, as the
-    // reference does.
-    if (!first && !legacy_ && unk_id() >= 0) {
-      whole = processor_.IdToPiece(unk_id());
-      skip = plain_ids(whole).size();
+    const std::string stretch(text);
+    if (first || legacy_) {
+      const std::vector<int> made = plain_ids(stretch);
+      ids.insert(ids.end(), made.begin(), made.end());
+      return;
     }
-    whole += text;
-    const std::vector<int> made = plain_ids(whole);
-    ids.insert(ids.end(), made.begin() + static_cast<std::ptrdiff_t>(std::min(skip, made.size())),
-               made.end());
+    // Without its own space before it: encoded behind something that does not merge with it, which is cut
+    // off. (transformers' slow tokenizer takes the text "<unk>", whose ">" can merge.)
+    for (const char* guard : {"\n", "|", "0"}) {
+      const std::vector<int> before = plain_ids(guard), joint = plain_ids(guard + stretch);
+      if (joint.size() < before.size() || !std::equal(before.begin(), before.end(), joint.begin())) continue;
+      ids.insert(ids.end(), joint.begin() + std::ssize(before), joint.end());
+      return;
+    }
+    throw DataError(
+        fmt::format("no tokens can be told that continue a text with \"{}\"", stretch.substr(0, 40)));
   }
 
   std::string plain(const std::vector<int>& ids) const {

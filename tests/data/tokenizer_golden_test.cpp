@@ -180,5 +180,21 @@ TEST(TokenizerVocabulary, RefusesListsThatDoNotFit) {
   refused([](V& b) { b.merges = {"a c"}; }, "model.merges");
 }
 
+// transformers' own examples of "legacy", and a text whose first piece could merge with what stands before it.
+TEST(TokenizerGolden, TextBehindASpecialTokenIsContinuedWhereThatIsAsked) {
+  const std::string model = std::string(LETHE_SHARED_DATA) + "/tokenizers/llama2.tokenizer.model";
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << "no ../shared/data beside the checkout";
+  const Folder folder;
+  std::filesystem::copy_file(model, folder / "tokenizer.model");
+  const auto ids = [&](bool legacy, const std::string& text) {
+    folder.write("tokenizer_config.json", std::string(R"({"legacy": )") + (legacy ? "true}" : "false}"));
+    return open_tokenizer(folder.path())->encode(text, {.add_special_tokens = true, .parse_special = true});
+  };
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(ids(true, "Hello <s>."), (Ids{1, 15043, 29871, 1, 869}));
+  EXPECT_EQ(ids(false, "Hello <s>."), (Ids{1, 15043, 29871, 1, 29889}));
+  EXPECT_EQ(ids(false, "a<s>[INST]"), (Ids{1, 263, 1, 29961, 25580, 29962}));
+}
+
 }  // namespace
 }  // namespace lethe

@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "data/json_records.h"
+#include "data/parquet.h"
 #include "data/text_file.h"
 #include "engine/error.h"
 
@@ -16,15 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Visitor = std::function<void(Document&&)>;
-
-std::string without_gz(const std::string& path) {
-  return path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
-}
-
-bool is_jsonl(const std::string& path) {
-  const std::string plain = without_gz(path);
-  return plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
-}
 
 bool only_white_space(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
@@ -47,7 +39,7 @@ std::vector<SourceFile> walk(const std::string& folder, const std::vector<std::s
       if (folder_here) entry.disable_recursion_pending();
       continue;
     }
-    const std::string plain = without_gz(name);
+    const std::string plain = without_compression(name);
     const bool wanted =
         extensions.empty() || std::any_of(extensions.begin(), extensions.end(),
                                           [&](const std::string& end) { return plain.ends_with(end); });
@@ -59,29 +51,19 @@ std::vector<SourceFile> walk(const std::string& folder, const std::vector<std::s
 }
 
 void visit_jsonl(const SourceFile& source, const std::string& key, const Visitor& visitor) {
-  TextFile file(source.path);
-  for (std::string line; file.append_line(line); line.clear()) {
-    if (only_white_space(line)) continue;
-    nlohmann::json record;
-    try {
-      record = nlohmann::json::parse(line);
-    } catch (const nlohmann::json::parse_error& error) {
-      throw FormatError(source.path, at_line(file.line()), fmt::format("not valid JSON: {}", error.what()));
-    }
-    if (!record.is_object()) {
-      throw FormatError(source.path, at_line(file.line()),
-                        fmt::format("a JSON object expected, found {}", record.type_name()));
-    }
-    const auto value = record.find(key);
-    if (value == record.end()) {
-      throw FormatError(source.path, at_line(file.line()), fmt::format("no key \"{}\"", key));
-    }
+  for (JsonRecords records(source.path); records.next();) {
+    const nlohmann::json& record = records.record();
+    const auto fail = [&](const std::string& what) {
+      throw FormatError(source.path, at_line(records.line()), what);
+    };
+    if (!record.is_object()) fail(fmt::format("a JSON object expected, found {}", record.type_name()));
+    const auto value = records.record().find(key);
+    if (value == record.end()) fail(fmt::format("no key \"{}\"", key));
     if (!value->is_string()) {
-      throw FormatError(source.path, at_line(file.line()),
-                        fmt::format("\"{}\" must be a string, found {}", key, value->type_name()));
+      fail(fmt::format("\"{}\" must be a string, found {}", key, value->type_name()));
     }
     auto& text = value->get_ref<std::string&>();
-    if (!only_white_space(text)) visitor({std::move(text), &source, file.line()});
+    if (!only_white_space(text)) visitor({std::move(text), &source, records.line()});
   }
 }
 
@@ -109,6 +91,10 @@ void visit_plain(const SourceFile& source, int64_t split_bytes, const Visitor& v
 }
 
 }  // namespace
+
+bool is_parquet(const std::string& path) {
+  return path.ends_with(".parquet");
+}
 
 Corpus::Corpus(CorpusOptions options) : options_(std::move(options)) {
   if (options_.paths.empty()) throw ConfigError("data.paths", "no file or folder given");
@@ -149,7 +135,11 @@ CorpusCounts Corpus::visit(const Visitor& visitor) const {
     visitor(std::move(document));
   };
   for (const SourceFile& file : files_) {
-    if (is_jsonl(file.path)) {
+    if (is_parquet(file.path)) {
+      visit_parquet(file.path, options_.json_key, [&](std::string&& text, int64_t row) {
+        if (!only_white_space(text)) counting({std::move(text), &file, row});
+      });
+    } else if (is_jsonl(file.path)) {
       visit_jsonl(file, options_.json_key, counting);
     } else {
       visit_plain(file, options_.split_bytes, counting);

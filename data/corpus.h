@@ -1,4 +1,4 @@
-// Documents out of files: plain text, folders of it, JSONL; each also as .gz.
+// Documents out of files: plain text, folders of it, JSONL, each also as .gz, .xz and .zst; and Parquet.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@ namespace lethe {
 struct CorpusOptions {
   // Files and folders, in this order; a folder is walked recursively and its files sorted by path.
   std::vector<std::string> paths;
-  // Which files of a folder count, such as {".txt", ".py"}; ".gz" may follow. Empty: every file that is not
-  // hidden. Files named in `paths` themselves always count.
+  // Which files of a folder count, such as {".txt", ".py"}; ".gz", ".xz" or ".zst" may follow. Empty: every
+  // file that is not hidden. Files named in `paths` themselves always count.
   std::vector<std::string> extensions;
-  // The key that holds the text in files named *.jsonl and *.ndjson.
+  // The key that holds the text in files named *.jsonl and *.ndjson, and the column in *.parquet.
   std::string json_key = "text";
   // Plain text only. 0: a file is a document. Above 0: a file is cut at blank lines into documents that end
   // at the first blank line after this many bytes.
@@ -30,7 +30,7 @@ struct SourceFile {
 struct Document {
   std::string text;        // valid UTF-8, line ends as they are in the file, never only white space
   const SourceFile* file;  // lives as long as the corpus
-  int64_t line = 1;        // where it begins
+  int64_t line = 1;        // where it begins; of Parquet its row
 };
 
 struct CorpusCounts {

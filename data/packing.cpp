@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/row_packer.h"
 #include "engine/error.h"
 
 namespace lethe {
@@ -32,6 +33,13 @@ int64_t fill_row(const TokenShard& shard, const std::vector<Piece>& pieces, cons
     std::iota(out.positions + column, out.positions + end,
               static_cast<int32_t>(options.document_mask ? 0 : column));
     if (!options.document_mask && column > 0) out.labels[column - 1] = out.ids[column];
+    if (shard.header().masked) {
+      for (int64_t i = 0; i < piece.length; ++i) {
+        if (!shard.supervised(piece.begin + i) && i > 0) out.labels[column + i - 1] = ignored_label;
+      }
+      if (piece.continues && !shard.supervised(piece.begin + piece.length))
+        out.labels[end - 1] = ignored_label;
+    }
     column = end;
   }
   fill_padding(column, options.tokens_per_row, out);
@@ -115,16 +123,21 @@ class PackedRows final : public Rows {
   PackedRows(std::shared_ptr<const TokenShard> shard, const RowOptions& options)
       : shard_(std::move(shard)), options_(options) {
     const int64_t T = options_.tokens_per_row;
-    std::vector<Piece> window;
+    std::vector<Piece> all;
+    RowPacker packer(T, options_.window, [&](const std::vector<int64_t>& numbers) {
+      std::vector<Piece> row;
+      for (const int64_t number : numbers) row.push_back(all[number]);
+      emit(row);
+    });
     for (int64_t document = 0; document < shard_->documents(); ++document) {
       const int64_t end = shard_->document_begin(document + 1);
       for (int64_t begin = shard_->document_begin(document); begin < end; begin += T) {
         const int64_t stop = std::min(begin + T, end);
-        window.push_back({begin, static_cast<int32_t>(stop - begin), stop < end});
-        if (std::ssize(window) == options_.window) place(window);
+        all.push_back({begin, static_cast<int32_t>(stop - begin), stop < end});
+        packer.add(stop - begin);
       }
     }
-    place(window);
+    packer.finish();
     counts_.rows = std::ssize(row_begin_) - 1;
     counts_.padding = counts_.rows * T - counts_.tokens;
   }
@@ -138,39 +151,34 @@ class PackedRows final : public Rows {
   }
 
  private:
-  // Longest first, each into the first row of this window that has room.
-  void place(std::vector<Piece>& window) {
-    std::stable_sort(window.begin(), window.end(),
-                     [](const Piece& a, const Piece& b) { return a.length > b.length; });
-    std::vector<std::vector<Piece>> rows;
-    std::vector<int64_t> room;
-    for (const Piece& piece : window) {
-      size_t row = 0;
-      while (row < rows.size() && room[row] < piece.length) ++row;
-      if (row == rows.size()) {
-        rows.emplace_back();
-        room.push_back(options_.tokens_per_row);
-      }
-      rows[row].push_back(piece);
-      room[row] -= piece.length;
+  void emit(const std::vector<Piece>& row) {
+    int64_t used = 0, ends = 0;
+    for (const Piece& piece : row) {
+      used += piece.length;
+      ends += piece.continues ? 0 : 1;
     }
-    for (const std::vector<Piece>& row : rows) {
-      int64_t used = 0, ends = 0;
-      for (const Piece& piece : row) {
-        used += piece.length;
-        ends += piece.continues ? 0 : 1;
+    // A piece that continues fills its row, so where documents run together only the row's end is
+    // unsupervised.
+    const int64_t supervised = shard_->header().masked
+                                   ? targets_of(row)
+                                   : used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
+    if (supervised <= 0) return;
+    counts_.tokens += used;
+    counts_.supervised += supervised;
+    if (options_.document_mask) counts_.most_documents = std::max(counts_.most_documents, std::ssize(row));
+    pieces_.insert(pieces_.end(), row.begin(), row.end());
+    row_begin_.push_back(std::ssize(pieces_));
+  }
+
+  // Of a masked shard, whose documents are always told apart: a token that begins one is no label.
+  int64_t targets_of(const std::vector<Piece>& row) const {
+    int64_t found = 0;
+    for (const Piece& piece : row) {
+      for (int64_t i = 1; i < piece.length + (piece.continues ? 1 : 0); ++i) {
+        found += shard_->supervised(piece.begin + i);
       }
-      // A piece that continues fills its row, so where documents run together only the row's end is
-      // unsupervised.
-      const int64_t supervised = used - (options_.document_mask ? ends : std::min<int64_t>(ends, 1));
-      if (supervised == 0) continue;
-      counts_.tokens += used;
-      counts_.supervised += supervised;
-      if (options_.document_mask) counts_.most_documents = std::max(counts_.most_documents, std::ssize(row));
-      pieces_.insert(pieces_.end(), row.begin(), row.end());
-      row_begin_.push_back(std::ssize(pieces_));
     }
-    window.clear();
+    return found;
   }
 
   std::shared_ptr<const TokenShard> shard_;
@@ -198,6 +206,11 @@ std::unique_ptr<Rows> make_rows(const std::shared_ptr<const TokenShard>& shard, 
   }
   if (options.window < 1) {
     throw ConfigError("data.packing_window", fmt::format("must be 1 or more, is {}", options.window));
+  }
+  if (shard->header().masked && (options.mode == RowMode::stream || !options.document_mask)) {
+    throw ConfigError(options.mode == RowMode::stream ? "data.packing" : "data.document_mask",
+                      fmt::format("{} holds examples, which are packed whole and see nothing of each other",
+                                  shard->header().source));
   }
   std::unique_ptr<Rows> rows;
   if (options.mode == RowMode::stream) {

@@ -53,11 +53,9 @@ enum class RowMode {
   // be
   // split over rows. Row r is tokens [r T, r T + T), its last label the token after them.
   stream,
-  // Documents whole, several to a row, placed by first-fit-decreasing (Johnson 1973) among `window` at a
-  // time; longer ones
+  // Documents whole, several to a row, as RowPacker puts them together out of `window` pieces; longer ones
   // are cut into full rows and a rest. What is left of a row is padding. A row without a label to predict,
-  // such as
-  // a rest of one token alone, is left out.
+  // such as a rest of one token alone, is left out.
   pack,
 };
 
@@ -70,8 +68,9 @@ struct RowOptions {
   int64_t window = 1024;  // pack: document pieces
 };
 
-// Rows over a shard. stream costs no memory, pack some 16 bytes a document. Throws ConfigError
-// (tokens_per_row or window below 1) and DataError naming the shard when no label of it is supervised.
+// Rows over a shard. stream costs no memory, pack some 16 bytes a document. A label is a target where the
+// shard says so of that token. Throws ConfigError (tokens_per_row or window below 1; a masked shard as stream
+// or without document_mask) and DataError naming the shard when no label of it is supervised.
 std::unique_ptr<Rows> make_rows(const std::shared_ptr<const TokenShard>& shard, const RowOptions& options);
 
 // "stream" or "pack"; throws ConfigError(key) otherwise.

@@ -27,8 +27,16 @@ ShardWriter::ShardWriter(const std::string& path, ShardHeader header)
   file_.write(place.data(), place.size());
 }
 
-void ShardWriter::append(std::span<const int32_t> ids) {
+void ShardWriter::append(std::span<const int32_t> ids, std::span<const uint8_t> supervised) {
   if (ids.empty()) throw DataError("a document without tokens cannot be stored");
+  if (header_.masked && supervised.size() != ids.size()) {
+    throw DataError(fmt::format("{} tokens with a mask of {}", ids.size(), supervised.size()));
+  }
+  for (size_t i = 0; header_.masked && i < ids.size(); ++i) {
+    const auto token = static_cast<size_t>(header_.tokens) + i;
+    if (token / 8 == mask_.size()) mask_.push_back(0);
+    if (supervised[i]) mask_[token / 8] = static_cast<unsigned char>(mask_[token / 8] | (1u << (token % 8)));
+  }
   const size_t width = header_.wide() ? 4 : 2;
   for (const int32_t id : ids) {
     if (id < 0 || id >= header_.vocab_size) {
@@ -54,14 +62,22 @@ void ShardWriter::commit() {
   const std::vector<char> zeros(static_cast<size_t>((8 - file_.size() % 8) % 8), 0);
   file_.write(zeros.data(), zeros.size());
   file_.write(offsets_.data(), offsets_.size() * sizeof(uint64_t));
+  mask_.resize((mask_.size() + 7) / 8 * 8);
+  file_.write(mask_.data(), mask_.size());
 
-  const nlohmann::json json = {{"format", 1},
-                               {"tokenizer", header_.tokenizer},
-                               {"vocab_size", header_.vocab_size},
-                               {"tokens", header_.tokens},
-                               {"documents", header_.documents},
-                               {"source", shortened(header_.source)},
-                               {"key", header_.key}};
+  nlohmann::json json = {{"format", header_.masked ? 2 : 1},
+                         {"tokenizer", header_.tokenizer},
+                         {"vocab_size", header_.vocab_size},
+                         {"tokens", header_.tokens},
+                         {"documents", header_.documents},
+                         {"source", shortened(header_.source)},
+                         {"key", header_.key}};
+  if (header_.masked) {
+    json["dropped"] = header_.dropped;
+    json["dropped_tokens"] = header_.dropped_tokens;
+    json["cut"] = header_.cut;
+    json["cut_tokens"] = header_.cut_tokens;
+  }
   // A path need not be UTF-8, and a cut may fall inside a character.
   const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const uint64_t length = text.size();

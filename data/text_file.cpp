@@ -2,45 +2,29 @@
 
 #include <fmt/format.h>
 #include <utf8.h>
-#include <zlib.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "engine/error.h"
 
 namespace lethe {
 
-TextFile::TextFile(const std::string& path) : path_(path), buffer_(size_t{1} << 18) {
-  errno = 0;
-  file_ = gzopen(path.c_str(), "rb");
-  if (file_ == nullptr) {
-    throw IoError(path, fmt::format("cannot be opened: {}", std::strerror(errno == 0 ? ENOMEM : errno)));
-  }
-}
-
-TextFile::~TextFile() {
-  gzclose_r(file_);
-}
+TextFile::TextFile(const std::string& path)
+    : path_(path), file_(open_bytes(path)), buffer_(size_t{1} << 18) {}
 
 bool TextFile::refill() {
-  const int got = gzread(file_, buffer_.data(), static_cast<unsigned>(buffer_.size()));
-  int status = Z_OK;
-  const char* message = gzerror(file_, &status);
-  if (status == Z_ERRNO) {
-    throw IoError(path_, fmt::format("cannot be read: {}", std::strerror(errno)));
+  try {
+    begin_ = 0;
+    end_ = file_->read(buffer_.data(), buffer_.size());
+  } catch (const FormatError& error) {
+    if (line_ == 0) throw;
+    throw FormatError(path_, "after " + at_line(line_),
+                      std::string(error.what()).substr(path_.size() + 2));  // without "PATH: "
   }
-  // Z_BUF_ERROR at the end means that the gzip stream stops before its trailer.
-  if (got < 0 || status == Z_BUF_ERROR || status == Z_DATA_ERROR) {
-    throw FormatError(path_, line_ == 0 ? "" : "after " + at_line(line_),
-                      fmt::format("broken or truncated gzip data ({})", message));
-  }
-  begin_ = 0;
-  end_ = static_cast<size_t>(got);
-  return got > 0;
+  return end_ > 0;
 }
 
-bool TextFile::append_line(std::string& text) {
+bool TextFile::append_line(std::string& text, size_t most) {
   const size_t start = text.size();
   while (true) {
     if (begin_ == end_ && !refill()) break;
@@ -49,6 +33,9 @@ bool TextFile::append_line(std::string& text) {
     const size_t length = newline == nullptr
                               ? end_ - begin_
                               : static_cast<size_t>(static_cast<const char*>(newline) - from) + 1;
+    if (text.size() - start + length > most) {
+      throw FormatError(path_, at_line(line_ + 1), fmt::format("longer than {} bytes", most));
+    }
     text.append(from, length);
     begin_ += length;
     if (newline != nullptr) break;

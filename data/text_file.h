@@ -1,26 +1,26 @@
-// A text file read from front to back, a line at a time; gzip is undone on the way.
+// A text file read from front to back, a line at a time; gzip, xz and zstd are undone on the way.
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-struct gzFile_s;
+#include "data/byte_source.h"
 
 namespace lethe {
 
 class TextFile {
  public:
-  // Plain or gzip, told apart by the bytes. Throws IoError when it cannot be opened.
+  // Plain or compressed, told apart by the bytes. Throws IoError when it cannot be opened.
   explicit TextFile(const std::string& path);
-  ~TextFile();
-  TextFile(const TextFile&) = delete;
-  TextFile& operator=(const TextFile&) = delete;
 
   // Appends the next line, its "\n" included ("\r" is text like any other), to `text`; false at the end of
-  // the file. Throws FormatError on bytes that are not UTF-8 (file, line) or a broken gzip stream.
-  bool append_line(std::string& text);
+  // the file. Throws FormatError on bytes that are not UTF-8 (file, line), on a line longer than `most` bytes
+  // (so that a file which unpacks without end cannot fill the memory), and on broken compressed data.
+  bool append_line(std::string& text, size_t most = std::numeric_limits<size_t>::max());
 
   // The line read last, from 1; 0 before the first.
   int64_t line() const { return line_; }
@@ -29,7 +29,7 @@ class TextFile {
   bool refill();
 
   std::string path_;
-  gzFile_s* file_ = nullptr;
+  std::unique_ptr<ByteSource> file_;
   std::vector<char> buffer_;
   size_t begin_ = 0, end_ = 0;
   int64_t line_ = 0;

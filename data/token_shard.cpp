@@ -32,16 +32,23 @@ void copy_ids(const unsigned char* ids, int64_t begin, int64_t count, int64_t vo
 ShardHeader parse_header(const std::string& path, const char* begin, uint64_t length) {
   try {
     const auto json = nlohmann::json::parse(begin, begin + length);
-    if (json.at("format") != 1) {
-      throw FormatError(path, "header", "format 1 expected, found " + json.at("format").dump());
+    if (json.at("format") != 1 && json.at("format") != 2) {
+      throw FormatError(path, "header", "format 1 or 2 expected, found " + json.at("format").dump());
     }
     ShardHeader header;
+    header.masked = json.at("format") == 2;
     header.tokenizer = json.at("tokenizer").get<std::string>();
     header.vocab_size = json.at("vocab_size").get<int64_t>();
     header.tokens = json.at("tokens").get<int64_t>();
     header.documents = json.at("documents").get<int64_t>();
     header.source = json.at("source").get<std::string>();
     header.key = json.at("key").get<std::string>();
+    if (header.masked) {
+      header.dropped = json.at("dropped").get<int64_t>();
+      header.dropped_tokens = json.at("dropped_tokens").get<int64_t>();
+      header.cut = json.at("cut").get<int64_t>();
+      header.cut_tokens = json.at("cut_tokens").get<int64_t>();
+    }
     return header;
   } catch (const nlohmann::json::exception& error) {
     throw FormatError(path, "header", fmt::format("not the header of a token shard: {}", error.what()));
@@ -102,7 +109,8 @@ void TokenShard::parse(const std::string& tokenizer) {
   const bool sane = header_.vocab_size >= 1 && header_.tokens >= 0 && header_.tokens <= size_ &&
                     header_.documents >= 0 && header_.documents <= header_.tokens;
   const int64_t ids_bytes = sane ? (header_.tokens * width + 7) / 8 * 8 : 0;
-  const int64_t expected = shard_header_bytes + ids_bytes + 8 * (header_.documents + 1);
+  const int64_t mask_bytes = sane && header_.masked ? (header_.tokens + 63) / 64 * 8 : 0;
+  const int64_t expected = shard_header_bytes + ids_bytes + 8 * (header_.documents + 1) + mask_bytes;
   if (!sane || expected != size_) {
     throw FormatError(
         path_, "header",
@@ -112,6 +120,7 @@ void TokenShard::parse(const std::string& tokenizer) {
   }
   ids_ = bytes_ + shard_header_bytes;
   offsets_ = reinterpret_cast<const uint64_t*>(ids_ + ids_bytes);
+  if (header_.masked) mask_ = reinterpret_cast<const unsigned char*>(offsets_ + header_.documents + 1);
   if (offsets_[0] != 0 || offsets_[header_.documents] != static_cast<uint64_t>(header_.tokens)) {
     throw FormatError(path_, "document offsets", "they do not cover the tokens");
   }

@@ -2,7 +2,8 @@
 //
 // Layout, little-endian: 8 bytes of magic, uint64 length of the JSON header, the header, zeros up to byte
 // 4096; the ids (uint16 while vocab_size <= 65536, else uint32), zeros up to a multiple of 8; documents + 1
-// uint64 offsets, where each document begins, counted in tokens, then the token count.
+// uint64 offsets, where each document begins, counted in tokens, then the token count. A masked shard goes on
+// with a bit for each token, the lowest of a byte first: whether it is a target.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,9 @@ struct ShardHeader {
   int64_t documents = 0;
   std::string source;  // where the text came from, for people
   std::string key;     // of the cache: see build_shards
+  bool masked = false;
+  // Of instructions: examples left out and examples shortened because they were too long, with their tokens.
+  int64_t dropped = 0, dropped_tokens = 0, cut = 0, cut_tokens = 0;
 
   bool wide() const { return vocab_size > 65536; }
 };
@@ -43,6 +47,10 @@ class TokenShard {
   // Copies ids [begin, begin + count), within tokens(), to `out`. Throws FormatError at an id outside
   // vocab_size.
   void read(int64_t begin, int64_t count, int32_t* out) const;
+  // Whether a token, 0 <= token < tokens(), is a target; all are where the shard is not masked.
+  bool supervised(int64_t token) const {
+    return mask_ == nullptr || ((mask_[token / 8] >> (token % 8)) & 1) != 0;
+  }
 
  private:
   void map();
@@ -54,6 +62,7 @@ class TokenShard {
   int64_t size_ = 0;
   const unsigned char* ids_ = nullptr;
   const uint64_t* offsets_ = nullptr;
+  const unsigned char* mask_ = nullptr;  // of masked shards
 };
 
 // How many times each id of the vocabulary occurs.

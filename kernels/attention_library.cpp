@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "kernels/attention_documents.h"
 
@@ -29,13 +30,19 @@ std::string attention_library_refusal(const AttentionProblem& p) {
         .append(", which is no multiple of 16 up to ")
         .append(std::to_string(kMostHeadDim));
   }
-  // With cuDNN 9 and cudnn-frontend 1.18 on an H100 every gradient but dq came out right.
-  if (s.packed()) return "packed documents, of which cuDNN gives a wrong dq";
+  // cuDNN 9.19 sums dq of packed rows in floats as if they lay with q's pitch, whatever dq's own is.
+  if (s.packed() && p.backward && p.dq_pitch != p.q_pitch)
+    return "packed documents whose dq does not lie as q";
+  // It would keep the probabilities' gradients, [documents, H, T, T].
+  if (s.packed() && s.deterministic) return "packed documents under the deterministic setting";
   const auto pitches = {p.q_pitch,    p.k_pitch,  p.v_pitch,  p.out_pitch,
                         p.dout_pitch, p.dq_pitch, p.dk_pitch, p.dv_pitch};
   if (std::ranges::any_of(pitches, [](int64_t pitch) { return pitch % 8 != 0; })) {
     return "rows that do not begin on 16 bytes";
   }
+  // Of the widest tensor, that of all query heads' gradients of k or v, which has the key heads' offsets.
+  const int64_t widest = std::max(pitches) * (s.heads / s.kv_heads);
+  if (s.packed() && s.batch * s.tokens * widest > INT32_MAX) return "offsets beyond 32 bits";
   return "";
 }
 

@@ -4,9 +4,8 @@
 // Packed rows (AttentionShape::packed) can be described to it as sequences of unequal length: document_start
 // is turned into tables of `documents` entries on the device at each run, so one plan serves any packing.
 // Entries behind the last document have length 0. The log-sum-exp of packed rows then lies as [B*T, H], not
-// as [B*H, T]: of one node and its gradient either both run here or neither does. They are refused all the
-// same (attention_library_refusal) until cuDNN's dq of them is right: what the tables are for is tested on a
-// GPU by tests/cuda/attention_test.cpp as soon as that line goes.
+// as [B*H, T]: of one node and its gradient either both run here or neither does. dq of packed rows must lie
+// with the pitch of q.
 #pragma once
 
 #include <memory>

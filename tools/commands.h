@@ -9,6 +9,7 @@ namespace lethe {
 int batches_command(const std::vector<std::string>& arguments);
 int bench_command(const std::vector<std::string>& arguments);
 int convert_command(const std::vector<std::string>& arguments);
+int data_command(const std::vector<std::string>& arguments);
 int doctor_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
@@ -16,6 +17,7 @@ int options_command(const std::vector<std::string>& arguments);
 int plan_command(const std::vector<std::string>& arguments);
 int spectrum_command(const std::vector<std::string>& arguments);
 int study_command(const std::vector<std::string>& arguments);
+int tokenize_command(const std::vector<std::string>& arguments);
 int train_command(const std::vector<std::string>& arguments);
 int tune_command(const std::vector<std::string>& arguments);
 

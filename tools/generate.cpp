@@ -30,7 +30,7 @@ void add_options(CLI::App& app, GenerateArguments& a) {
   auto* prompt = app.add_option("--prompt", a.prompt, "text to continue");
   app.add_option("--ids", a.ids, "token ids to continue, instead of text")->excludes(prompt)->delimiter(',');
   app.add_option("--tokenizer", a.tokenizer,
-                 "tokenizer.model, or a folder with one (default: the model's folder)");
+                 "tokenizer.json, tokenizer.model or a folder with one (default: the model's folder)");
   app.add_option("--adapter", a.adapter, "folder of a PEFT adapter");
   app.add_option("--max-new-tokens", a.max_new_tokens, "tokens to add at most")
       ->check(CLI::Range(1, 1 << 20));
@@ -99,7 +99,7 @@ int generate_command(const std::vector<std::string>& arguments) {
   const LlamaConfig config = parse_config(a.model + "/config.json");
   std::unique_ptr<Tokenizer> tokenizer;
   if (a.ids.empty()) {
-    tokenizer = load_sentencepiece(a.tokenizer.empty() ? a.model : a.tokenizer);
+    tokenizer = open_tokenizer(a.tokenizer.empty() ? a.model : a.tokenizer);
     if (!a.no_bos && tokenizer->bos_id() >= 0) a.ids.push_back(tokenizer->bos_id());
     const std::vector<int32_t> prompt = tokenizer->encode(a.prompt);
     a.ids.insert(a.ids.end(), prompt.begin(), prompt.end());

@@ -185,7 +185,7 @@ class Problem {
 
   double scale() const { return 1 / std::sqrt(static_cast<double>(s_.head_dim)); }
   int64_t out_pitch() const { return width_ + 64; }
-  int64_t gradient_pitch() const { return pitch_ + 16; }
+  int64_t gradient_pitch() const { return s_.packed() ? pitch_ : pitch_ + 16; }
   const Matrix& dout() const { return dout_; }
 
   const Case case_;
@@ -343,8 +343,7 @@ TEST_P(CudnnAttention, AgreesWithTheDefinition) {
   OnGpu gpu(problem, library);
   const std::string refusal = gpu.refusal();
   if (is_without(refusal)) GTEST_SKIP() << refusal;
-  ASSERT_EQ(refusal.empty(), !GetParam().shape.packed()) << refusal;
-  if (!refusal.empty()) return;
+  ASSERT_EQ(refusal, "");
   expect_close(gpu.run(), problem.expected(starts_of(GetParam())));
   gpu.expect_gaps_untouched();
 }
@@ -357,8 +356,7 @@ TEST_P(CudnnAttention, ReplaysAGraphOverOtherDocuments) {
   OnGpu gpu(problem, library);
   const std::string refusal = gpu.refusal();
   if (is_without(refusal)) GTEST_SKIP() << refusal;
-  ASSERT_EQ(refusal.empty(), !GetParam().shape.packed()) << refusal;
-  if (!refusal.empty()) return;
+  ASSERT_EQ(refusal, "");
   gpu.run();
   for (const size_t shift : {0, 1, 2}) {
     const std::vector<int32_t> starts = starts_of(GetParam(), shift);

@@ -76,6 +76,29 @@ TEST(Corpus, CountsDocumentsAndBytesAndSaysWhereTheyBegin) {
   EXPECT_EQ(lines, (std::vector<int64_t>{1, 3}));
 }
 
+// Written by pyarrow (tests/golden/parquet/make.py). A build without Arrow says so.
+TEST(Corpus, ReadsTheTextsOfParquet) {
+  const std::string folder = std::string(LETHE_SOURCE_DIR) + "/tests/golden/parquet/";
+  try {
+    EXPECT_EQ(texts({.paths = {folder + "texts.parquet"}}),
+              (std::vector<std::string>{"one", "zwei\nz\u00e4hlt", "three"}));
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("made without Apache Arrow"), std::string::npos) << error.what();
+    GTEST_SKIP() << "this build has no Arrow";
+  }
+  const auto refusal = [&](const std::string& name, const std::string& column) {
+    return error_of<FormatError>([&] { texts({.paths = {folder + name}, .json_key = column}); });
+  };
+  EXPECT_EQ(refusal("texts.parquet", "body").where, "body");
+  EXPECT_NE(std::string(refusal("texts.parquet", "body").what()).find("there are text, number"),
+            std::string::npos);
+  EXPECT_EQ(refusal("texts.parquet", "number").where, "number");
+  EXPECT_EQ(refusal("null.parquet", "text").where, "row 2");
+  const Folder own;
+  const std::string whole = read_bytes(folder + "texts.parquet");
+  EXPECT_THROW(texts({.paths = {own.write("cut.parquet", whole.substr(0, whole.size() / 2))}}), FormatError);
+}
+
 TEST(Corpus, ReadsADocumentLongerThanAnyBuffer) {
   const Folder folder;
   const std::string text(3'000'001, 'x');
@@ -109,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"a.jsonl", "{\"text\": \"\\ud800\"}", "line 1", "not valid JSON"},
         BadFile{"a.jsonl", "{\"body\": \"a\"}", "line 1", "no key \"text\""},
         BadFile{"a.jsonl", "{\"text\": 7}", "line 1", "must be a string, found number"},
-        BadFile{"a.jsonl", "[\"text\"]", "line 1", "object expected, found array"}));
+        BadFile{"a.jsonl", "[\"text\"]", "line 1", "object expected, found string"}));
 
 TEST(Corpus, RefusesATruncatedGzipFile) {
   const Folder folder;

@@ -95,19 +95,19 @@ TEST(StreamRows, SpreadALongDocumentOverRowsWithoutLosingALabel) {
   }
 }
 
-TEST(PackedRows, PlaceTheLongestFirstWhereTheyFit) {
+TEST(PackedRows, TakeWhatFillsThemBest) {
   const Folder folder;
-  const auto rows = make_rows(shard_of(folder, {{1, 2}, {3, 4, 5}, {6}, {7, 8, 9, 10}}),
+  const auto rows = make_rows(shard_of(folder, {{1, 2}, {6}, {3, 4, 5}, {7, 8, 9, 10}}),
                               {.tokens_per_row = 5, .mode = RowMode::pack});
   ASSERT_EQ(rows->size(), 2);
   const Row first = row_of(*rows, 0), second = row_of(*rows, 1);
-  EXPECT_EQ(first.ids, (Ints{7, 8, 9, 10, 6}));
-  EXPECT_EQ(first.labels, (Ints{8, 9, 10, none, none}));
-  EXPECT_EQ(first.positions, (Ints{0, 1, 2, 3, 0}));
-  EXPECT_EQ(first.document_start, (Ints{0, 0, 0, 0, 4}));
-  EXPECT_EQ(second.ids, (Ints{3, 4, 5, 1, 2}));
-  EXPECT_EQ(second.labels, (Ints{4, 5, none, 2, none}));
-  EXPECT_EQ(second.document_start, (Ints{0, 0, 0, 3, 3}));
+  EXPECT_EQ(first.ids, (Ints{1, 2, 3, 4, 5}));
+  EXPECT_EQ(first.labels, (Ints{2, none, 4, 5, none}));
+  EXPECT_EQ(first.positions, (Ints{0, 1, 0, 1, 2}));
+  EXPECT_EQ(first.document_start, (Ints{0, 0, 2, 2, 2}));
+  EXPECT_EQ(second.ids, (Ints{6, 7, 8, 9, 10}));
+  EXPECT_EQ(second.labels, (Ints{none, 8, 9, 10, none}));
+  EXPECT_EQ(second.document_start, (Ints{0, 1, 1, 1, 1}));
   EXPECT_EQ(rows->counts().efficiency(), 1.0);
   expect_counts_hold(*rows);
 }
@@ -119,8 +119,8 @@ TEST(PackedRows, CutWhatIsTooLongAndPadWhatIsLeft) {
   ASSERT_EQ(rows->size(), 3);
   EXPECT_EQ(row_of(*rows, 0).labels, (Ints{2, 3, 4}));
   EXPECT_EQ(row_of(*rows, 1).labels, (Ints{5, 6, 7}));
-  EXPECT_EQ(row_of(*rows, 2).ids, (Ints{8, 9, 7}));
-  EXPECT_EQ(row_of(*rows, 2).labels, (Ints{9, none, none}));
+  EXPECT_EQ(row_of(*rows, 2).ids, (Ints{7, 8, 9}));
+  EXPECT_EQ(row_of(*rows, 2).labels, (Ints{none, 9, none}));
   expect_counts_hold(*rows);
   const auto padded =
       make_rows(shard_of(folder, {{1, 2, 3}, {4, 5}}), {.tokens_per_row = 4, .mode = RowMode::pack});

@@ -18,13 +18,13 @@ class ByteTokenizer final : public Tokenizer {
  public:
   explicit ByteTokenizer(std::string name = "bytes", int64_t vocab_size = 258)
       : name_(std::move(name)), vocab_size_(vocab_size) {}
-  std::vector<int32_t> encode(std::string_view text) const override {
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions&) const override {
     ++encoded;
     std::vector<int32_t> ids;
     for (const char c : text) ids.push_back(2 + static_cast<unsigned char>(c));
     return ids;
   }
-  std::string decode(std::span<const int32_t> ids) const override {
+  std::string decode(std::span<const int32_t> ids, bool) const override {
     std::string text;
     for (const int32_t id : ids) {
       if (id >= 2) text.push_back(static_cast<char>(id - 2));
@@ -34,7 +34,14 @@ class ByteTokenizer final : public Tokenizer {
   int64_t vocab_size() const override { return vocab_size_; }
   int32_t bos_id() const override { return 0; }
   int32_t eos_id() const override { return 1; }
+  int32_t unk_id() const override { return -1; }
+  int32_t pad_id() const override { return -1; }
+  std::vector<int32_t> prefix_ids() const override { return {}; }
+  std::vector<int32_t> suffix_ids() const override { return {}; }
   std::string piece(int32_t) const override { return ""; }
+  int32_t piece_id(std::string_view) const override { return -1; }
+  bool is_special(int32_t id) const override { return id < 2; }
+  void save(const std::string&) const override {}
   std::string fingerprint() const override { return name_; }
 
   mutable std::atomic<int> encoded = 0;
@@ -47,7 +54,7 @@ class ByteTokenizer final : public Tokenizer {
 std::string document_text(const TokenShard& shard, int64_t index) {
   std::vector<int32_t> ids(shard.document_begin(index + 1) - shard.document_begin(index));
   shard.read(shard.document_begin(index), std::ssize(ids), ids.data());
-  return ByteTokenizer().decode(ids);
+  return ByteTokenizer().decode(ids, true);
 }
 
 std::vector<std::string> texts_of(const std::string& path) {

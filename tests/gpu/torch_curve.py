@@ -175,7 +175,7 @@ def compare(a, phase, model):
         print(f"{end:6d} {ours[part].mean():9.4f} {theirs[part].mean():9.4f} {difference[part].mean():11.5f}")
     print(json.dumps(result), flush=True)
     a.out.mkdir(parents=True, exist_ok=True)
-    curves = {"lethe": ours.tolist(), "torch": theirs.tolist()}
+    curves = {"lethe": [m["loss"] for m in lethes], "torch": theirs.tolist()}
     (a.out / f"curve_{phase}.json").write_text(json.dumps({**result, **curves}))
     return result["holds"]
 

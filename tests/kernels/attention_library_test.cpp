@@ -58,7 +58,7 @@ TEST(AttentionLibrary, IsNotAskedForWhatItCannotDo) {
     return attention_library_refusal(problem(shape, pitch));
   };
   EXPECT_EQ(refusal(dense), "");
-  EXPECT_NE(refusal(packed), "");
+  EXPECT_EQ(refusal(packed), "");
   const auto with = [](AttentionShape shape, auto change) {
     change(shape);
     return shape;
@@ -69,7 +69,13 @@ TEST(AttentionLibrary, IsNotAskedForWhatItCannotDo) {
   EXPECT_NE(refusal(with(dense, [](auto& s) { s.tokens = 1; })), "");
   EXPECT_NE(refusal(with(dense, [](auto& s) { s.batch = 0; })), "");
   EXPECT_EQ(refusal(with(dense, [](auto& s) { s.deterministic = true; })), "");
+  EXPECT_NE(refusal(with(packed, [](auto& s) { s.deterministic = true; })), "");
   EXPECT_NE(refusal(dense, 6145), "");
+  // 2^31 elements of offset.
+  EXPECT_NE(refusal(with(packed, [](auto& s) { s.batch = 16, s.tokens = 8192, s.documents = 64; })), "");
+  AttentionProblem apart = problem(packed, 6144);
+  apart.dq_pitch += 8;
+  EXPECT_NE(attention_library_refusal(apart), "");
 }
 
 TEST(AttentionLibrary, TellsProblemsApartByEveryNumber) {

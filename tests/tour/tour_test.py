@@ -56,7 +56,7 @@ class Commands(unittest.TestCase):
         (place / "lethe").symlink_to(LETHE)
         (place / "tape_example").symlink_to(TAPE_EXAMPLE)
         sets = [word for s in SMALL_STUDY for word in ("--set", s)]
-        done = subprocess.run([LETHE, "study", "--source", "tests", "--target", "tools", "--output", "runs/study", *sets],
+        done = subprocess.run([LETHE, "study", "--source", "engine", "--target", "tools", "--output", "runs/study", *sets],
                               cwd=place, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"the small study failed: {done.stderr}")
@@ -93,6 +93,8 @@ class Commands(unittest.TestCase):
         for path in sorted((ROOT / "configs").rglob("*.yaml")):
             with self.subTest(config=path.name):
                 self.assertRegex(path.read_text().splitlines()[0], r"^# \S.{20}")
+                if path.parent.name == "chat":
+                    continue  # a chat template, which a configuration in docs/instructions.md uses
                 table = "study" if path.parent.name == "study" else "train"
                 done = subprocess.run([LETHE, "options", table, "--check", path], capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, done.stderr)

@@ -20,6 +20,7 @@ std::vector<Component> built_with() {
       {"yaml-cpp", LETHE_YAML_CPP_VERSION},
       {"CLI11", LETHE_CLI11_VERSION},
       {"sentencepiece", LETHE_SENTENCEPIECE_VERSION},
+      {"Apache Arrow", LETHE_ARROW_VERSION},
       {"compiler", __VERSION__},
   };
 }

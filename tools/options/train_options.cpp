@@ -56,6 +56,31 @@ TrainOptions::Lora lora_of(const Settings& s) {
   return lora;
 }
 
+// What instructions ask of the other options, and what they need to be read.
+void resolve_instructions(const Settings& s, TrainOptions::Data& data) {
+  const bool instructions = !data.chat_template.empty();
+  if (data.packing == "auto") data.packing = instructions ? "pack" : "stream";
+  if (!instructions) {
+    for (const char* name :
+         {"data.records", "data.prompt_key", "data.response_key", "data.loss", "data.too_long"}) {
+      if (!s.is_default(name)) s.refuse(name, "is for instructions: data.chat_template must be set");
+    }
+    return;
+  }
+  if (data.packing != "pack") s.refuse("data.packing", "must be pack where data.chat_template is set");
+  if (!data.document_mask) s.refuse("data.document_mask", "must be true where data.chat_template is set");
+  if (data.prompt_key.empty() != data.response_key.empty()) {
+    s.refuse(data.prompt_key.empty() ? "data.prompt_key" : "data.response_key",
+             "prompt_key and response_key are given together");
+  }
+  if (data.records == "columns" && data.prompt_key.empty()) {
+    s.refuse("data.records", "columns needs data.prompt_key and data.response_key");
+  }
+  if (data.records != "columns" && data.records != "auto" && !data.prompt_key.empty()) {
+    s.refuse("data.records", "must be columns where data.prompt_key is given");
+  }
+}
+
 TrainOptions::Data data_of(const Settings& s) {
   TrainOptions::Data data{
       .train = s.get<std::vector<WeightedPath>>("data.train"),
@@ -71,7 +96,15 @@ TrainOptions::Data data_of(const Settings& s) {
       .shuffle_seed = s.get<int64_t>("data.shuffle_seed"),
       .cache_dir = s.get<std::string>("data.cache_dir"),
       .add_bos = s.get<bool>("data.add_bos"),
+      .mixing_temperature = s.get<double>("data.mixing_temperature"),
+      .chat_template = s.get<std::string>("data.chat_template"),
+      .records = s.get<std::string>("data.records"),
+      .prompt_key = s.get<std::string>("data.prompt_key"),
+      .response_key = s.get<std::string>("data.response_key"),
+      .loss = s.get<std::string>("data.loss"),
+      .too_long = s.get<std::string>("data.too_long"),
   };
+  resolve_instructions(s, data);
   for (size_t i = 0; i < data.held_out.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (data.held_out[i].name == data.held_out[j].name) {

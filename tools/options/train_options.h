@@ -33,11 +33,17 @@ struct TrainOptions {
     std::string format;  // auto, text, jsonl, folder
     std::vector<std::string> extensions;
     int64_t sequence_length = 0;  // tokens
-    std::string packing;          // stream, pack
+    std::string packing;          // stream, pack; resolved
     bool document_mask = false;
     int64_t shuffle_seed = 0;
     std::string cache_dir;
     bool add_bos = false;
+    double mixing_temperature = 0;         // 0: weights alone
+    std::string chat_template;             // name or file; empty: texts alone
+    std::string records;                   // see InstructionOptions
+    std::string prompt_key, response_key;  // both or neither
+    std::string loss = "responses";        // or all
+    std::string too_long = "refuse";       // or drop, cut
   } data;
   struct Train {
     Duration duration;

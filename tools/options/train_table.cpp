@@ -43,8 +43,10 @@ std::vector<Option> data_options() {
       {"data.held_out_fraction", Type::number, "0.01", from_to_below(0, 1),
        "Share of the documents of data.train that is held out from training and measured."},
       {"data.tokenizer", Type::path, "", AnyValue{},
-       "tokenizer.model, or a folder that holds one; empty stands for the folder of model.path."},
-      {"data.text_key", Type::text, "text", AnyValue{}, "Key of the text in each line of a JSONL file."},
+       "tokenizer.json, tokenizer.model or a folder that holds one; empty stands for the folder of "
+       "model.path."},
+      {"data.text_key", Type::text, "text", AnyValue{},
+       "Key of the text in each line of a JSONL file; column of a Parquet file."},
       {"data.format", Type::text, "auto", Choices{{"auto", "text", "jsonl", "folder"}},
        "How data.train is read; auto goes by each path's ending and kind."},
       {"data.extensions", Type::text_list, "[]", AnyValue{},
@@ -52,17 +54,40 @@ std::vector<Option> data_options() {
        "file."},
       {"data.sequence_length", Type::integer, "1024", between(1, 1048576), "Length of a training sequence.",
        "tokens"},
-      {"data.packing", Type::text, "stream", Choices{{"stream", "pack"}},
+      {"data.packing", Type::text, "auto", Choices{{"auto", "stream", "pack"}},
        "stream cuts the joined documents into sequences; pack fills each sequence with whole documents and "
-       "pads "
-       "the rest."},
+       "pads the rest. auto: pack where data.chat_template is set, else stream."},
       {"data.document_mask", Type::boolean, "true", AnyValue{},
        "Whether attention stops at document boundaries inside a sequence."},
       {"data.shuffle_seed", Type::integer, "0", at_least(0), "Seed of the order of sequences."},
       {"data.cache_dir", Type::path, ".lethe/cache", AnyValue{},
        "Folder for tokenized data, kept between runs."},
       {"data.add_bos", Type::boolean, "true", AnyValue{},
-       "Whether each document begins with the beginning-of-sequence token."},
+       "Whether each document begins with the beginning-of-sequence token. A chat template that writes it "
+       "itself does so in either case, and never is there a second one."},
+      {"data.mixing_temperature", Type::number, "0", at_least(0),
+       "0: the shares of several data.train are their weights. T above 0: weight times (tokens)^(1/T), so "
+       "that 1 mixes in proportion to size and a large T evenly."},
+      {"data.chat_template", Type::text, "", AnyValue{},
+       "Turns data.train into instructions: how a conversation is written. llama-2, llama-3, chatml, "
+       "mistral, "
+       "mistral-system, alpaca, metamath, magicoder, plain (prompts that are rendered already), or the YAML "
+       "or "
+       "JSON file of one of your own. Empty: texts. Files without instructions stay texts in either case."},
+      {"data.records", Type::text, "auto",
+       Choices{{"auto", "messages", "prompt", "alpaca", "sharegpt", "columns"}},
+       "Shape of the records of instructions; auto goes by each record's keys, columns by data.prompt_key "
+       "and "
+       "data.response_key."},
+      {"data.prompt_key", Type::text, "", AnyValue{},
+       "Key of the prompt, where records have keys of their own, such as question."},
+      {"data.response_key", Type::text, "", AnyValue{}, "Key of the response, such as answer."},
+      {"data.loss", Type::text, "responses", Choices{{"responses", "all"}},
+       "What is learned of a conversation: what the assistant says with the end of its turns, or every "
+       "token."},
+      {"data.too_long", Type::text, "refuse", Choices{{"refuse", "drop", "cut"}},
+       "What becomes of a conversation of more than data.sequence_length tokens: the run is refused, the "
+       "conversation is left out, or its first tokens stay."},
   };
 }
 

@@ -52,6 +52,14 @@ std::string describe_request(const PreparedRun& run) {
     text += fmt::format(
         "data    {}: {} documents, {} tokens, {} supervised, {} sequences of {}, {:.1f}% filled\n", s.path,
         s.shard->documents(), n.tokens, n.supervised, n.rows, o.data.sequence_length, 100 * n.efficiency());
+    const ShardHeader& h = s.shard->header();
+    if (h.dropped > 0)
+      text += fmt::format("        {} too long and left out, with {} tokens\n", h.dropped, h.dropped_tokens);
+    if (h.cut > 0) text += fmt::format("        {} too long and cut, by {} tokens\n", h.cut, h.cut_tokens);
+  }
+  if (run.data.chat) {
+    text += fmt::format("chat    template {}, hash {}, loss on {}\n", run.data.chat->name(),
+                        run.data.chat->hash(), o.data.loss);
   }
   for (const Domain& d : run.data.domains) {
     text += fmt::format("measure {}: {} sequences, {} supervised tokens\n", d.name, d.rows->counts().rows,

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "data/chat_template.h"
 #include "data/loader.h"
 #include "data/shards.h"
 #include "data/tokenizer.h"
@@ -29,6 +31,8 @@ struct TrainingSource {
 
 struct RunData {
   std::shared_ptr<const Tokenizer> tokenizer;
+  std::optional<ChatTemplate> chat;  // of instructions
+  double mixing_temperature = 0;
   std::vector<TrainingSource> sources;
   std::shared_ptr<NewShards> new_shards;  // of prepare_data: gone with the request unless keep_shards()
   std::vector<Domain> domains;  // "held_out" of the training text first, if any, then data.held_out's
@@ -37,6 +41,8 @@ struct RunData {
   int64_t tokens_per_epoch() const;      // without padding
   int64_t supervised_per_epoch() const;  // labels that are not ignored
   Loader loader(uint64_t shuffle_seed) const;
+  // Each source's part of the rows dealt; they sum to 1.
+  std::vector<double> shares() const;
 
   // The request was accepted: its tokenized data stay for the next run.
   void keep_shards() const {
@@ -68,8 +74,9 @@ std::string data_fingerprint(const RunData& data, const TrainOptions::Data& opti
 struct TokenizedText {
   std::string train, held_out;  // paths of shards; held_out empty if nothing was held out
 };
+// Instructions under `chat`, which may be nullptr, texts where a path holds none.
 TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& data,
                             const Tokenizer& tokenizer, double held_out_fraction,
-                            NewShards* new_shards = nullptr);
+                            NewShards* new_shards = nullptr, const ChatTemplate* chat = nullptr);
 
 }  // namespace lethe

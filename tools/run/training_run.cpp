@@ -13,6 +13,7 @@
 #include "engine/step_inputs.h"
 #include "model/weights/save.h"
 #include "model/weights/side_files.h"
+#include "tools/run/chat_files.h"
 #include "tools/run/fit.h"
 #include "tools/run/memory_budget.h"
 
@@ -97,15 +98,17 @@ nlohmann::json parse_state(const std::string& file, const std::string& text) {
   }
 }
 
-// Beside the model, so that its folder is all that `lethe generate` needs.
-void copy_tokenizer(const std::string& tokenizer, const std::string& folder) {
-  namespace fs = std::filesystem;
-  if (tokenizer.empty()) return;
-  const fs::path from =
-      fs::is_directory(tokenizer) ? fs::path(tokenizer) / "tokenizer.model" : fs::path(tokenizer);
-  std::error_code error;
-  fs::copy_file(from, fs::path(folder) / "tokenizer.model", fs::copy_options::overwrite_existing, error);
-  if (error) throw IoError(folder + "/tokenizer.model", error.message());
+// Of another template the ids would be others, which no count of them tells.
+void require_same_chat(const std::string& file, const nlohmann::json& saved,
+                       const std::optional<ChatTemplate>& now) {
+  const auto found = saved.find("chat_template");
+  const bool had = found != saved.end() && !found->is_null();
+  const std::string before = had ? ChatTemplate::from_json(*found, file).hash() : "";
+  if (before == (now ? now->hash() : "")) return;
+  throw FormatError(
+      file, "chat_template",
+      fmt::format("is {} in the checkpoint and {} in this run", had ? found->at("name").dump() : "absent",
+                  now ? fmt::format("\"{}\", hash {}", now->name(), now->hash()) : "absent"));
 }
 
 }  // namespace
@@ -276,7 +279,8 @@ std::string TrainingRun::state_json() const {
                         {"model", prepared_.model.fingerprint},
                         {"tokenizer", prepared_.data.tokenizer->fingerprint()},
                         {"data", data_fingerprint(prepared_.data, prepared_.options.data)},
-                        {"method", prepared_.options.method}}
+                        {"method", prepared_.options.method},
+                        {"chat_template", prepared_.data.chat ? prepared_.data.chat->json() : nullptr}}
              .dump(1) +
          "\n";
 }
@@ -313,6 +317,7 @@ int64_t TrainingRun::resume() {
                                     now.at(key).dump()));
     }
   }
+  require_same_chat(file, saved, prepared_.data.chat);
   load_checkpoint(*found, *session_, tensors_to_save(session_->state()));
   step_ = saved.at("step");
   tokens_ = saved.at("tokens");
@@ -328,8 +333,10 @@ std::string TrainingRun::export_model(const std::string& folder) const {
   } else {
     save_model(folder, *session_, prepared_.model.config);
     if (!prepared_.model.path.empty()) copy_side_files(prepared_.model.path, folder);
-    copy_tokenizer(prepared_.options.data.tokenizer, folder);
+    // Beside the model, so that its folder is all that `lethe generate` needs.
+    prepared_.data.tokenizer->save(folder);
   }
+  if (prepared_.data.chat) write_chat_template(folder, *prepared_.data.chat);
   return folder;
 }
 

@@ -70,10 +70,6 @@ constexpr std::array required_values = std::to_array<std::pair<std::string_view,
 // Bookkeeping, generation settings that old files keep here, and what other heads than a language model's
 // use. pretraining_tp changed only the order of a sum.
 constexpr std::array harmless_keys = std::to_array<std::string_view>({
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_flash_attn_2_enabled",
-    "_name_or_path",
     "attn_implementation",
     "bad_words_ids",
     "begin_suppress_tokens",
@@ -122,6 +118,7 @@ constexpr std::array harmless_keys = std::to_array<std::string_view>({
     "transformers.js_config",
     "transformers_version",
     "typical_p",
+    "unk_token_id",
     "unsloth_fixed",
     "unsloth_version",
     "use_bfloat16",
@@ -143,6 +140,8 @@ std::optional<std::string> required_value(std::string_view key) {
 }
 
 bool is_harmless_key(std::string_view key) {
+  // transformers' own bookkeeping: where a model came from, how it was last run.
+  if (key.starts_with("_")) return true;
   return std::ranges::binary_search(harmless_keys, key);
 }
 

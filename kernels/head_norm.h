@@ -1,6 +1,6 @@
-// Root-mean-square normalisation of every head on its own, all heads with one gain (the query and key norms of
-// Qwen3, Yang et al., "Qwen3 Technical Report", 2025): the formula of kernels/rmsnorm.h for each row and head,
-// over the head's D elements.
+// Root-mean-square normalisation of every head on its own, all heads with one gain (the query and key norms
+// of Qwen3, Yang et al., "Qwen3 Technical Report", 2025): the formula of kernels/rmsnorm.h for each row and
+// head, over the head's D elements.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace lethe::kernels::cpu {
 
-// x, y: [rows, heads * D], pitches their own, not the same memory; gain: [D]. inverse_rms: [heads, rows], kept
-// for the backward pass.
+// x, y: [rows, heads * D], pitches their own, not the same memory; gain: [D]. inverse_rms: [heads, rows],
+// kept for the backward pass.
 template <class T>
 void head_norm(Rows<const T> x, const T* gain, int64_t head_dim, double epsilon, Rows<T> y,
                compute_t<T>* inverse_rms);

@@ -24,7 +24,8 @@ class HeadNormBackward final : public Op {
     int64_t bytes = 0;
     if (device.kind == DeviceKind::cpu || !gain_) return bytes;
     dispatch_float(x.dtype, name(), [&]<class T>() {
-      bytes = kernels::cuda::head_norm_backward_workspace_bytes<T>(x.rows(), x.width() / head_dim_, head_dim_);
+      bytes =
+          kernels::cuda::head_norm_backward_workspace_bytes<T>(x.rows(), x.width() / head_dim_, head_dim_);
     });
     return bytes;
   }
@@ -135,7 +136,8 @@ void head_norm(Tape& tape, Var x, Var gain, Var y, double epsilon, const std::st
                                           std::string(name_of(in.dtype)) + " and y " + text_of(out.shape) +
                                           " do not make a norm of heads");
   }
-  const Var r = tape.tensor({in.width() / head_dim, in.rows()}, compute_dtype(in.dtype), name + ".inverse_rms");
+  const Var r =
+      tape.tensor({in.width() / head_dim, in.rows()}, compute_dtype(in.dtype), name + ".inverse_rms");
   tape.append(std::make_shared<HeadNorm>(head_dim, epsilon), {x, gain}, {{y}, {r}}, name);
 }
 

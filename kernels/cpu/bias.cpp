@@ -32,7 +32,7 @@ void bias_gradient(Rows<const T> dy, G* dbias, Write write) {
   });
 }
 
-#define LETHE_BIAS(T, G)                       \
+#define LETHE_BIAS(T, G)                        \
   template void add_bias<T>(const T*, Rows<T>); \
   template void bias_gradient<T, G>(Rows<const T>, G*, Write);
 LETHE_BIAS(double, double)

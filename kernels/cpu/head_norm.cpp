@@ -45,18 +45,18 @@ void head_norm_backward_gain(Rows<const T> dy, Rows<const T> x, int64_t head_dim
     put(dgain[c], static_cast<compute_t<G>>(sum[static_cast<size_t>(c)]), write);
 }
 
-#define LETHE_HEAD_NORM(T)                                                                           \
-  template void head_norm<T>(Rows<const T>, const T*, int64_t, double, Rows<T>, compute_t<T>*);      \
-  template void head_norm_backward<T>(Rows<const T>, Rows<const T>, const T*, int64_t,               \
-                                      const compute_t<T>*, Rows<T>, Write);
+#define LETHE_HEAD_NORM(T)                                                                                  \
+  template void head_norm<T>(Rows<const T>, const T*, int64_t, double, Rows<T>, compute_t<T>*);             \
+  template void head_norm_backward<T>(Rows<const T>, Rows<const T>, const T*, int64_t, const compute_t<T>*, \
+                                      Rows<T>, Write);
 LETHE_HEAD_NORM(double)
 LETHE_HEAD_NORM(float)
 LETHE_HEAD_NORM(bf16)
 #undef LETHE_HEAD_NORM
 
-#define LETHE_HEAD_NORM_GAIN(T, G)                                                             \
-  template void head_norm_backward_gain<T, G>(Rows<const T>, Rows<const T>, int64_t,           \
-                                              const compute_t<T>*, G*, Write);
+#define LETHE_HEAD_NORM_GAIN(T, G)                                                                        \
+  template void head_norm_backward_gain<T, G>(Rows<const T>, Rows<const T>, int64_t, const compute_t<T>*, \
+                                              G*, Write);
 LETHE_HEAD_NORM_GAIN(double, double)
 LETHE_HEAD_NORM_GAIN(float, float)
 LETHE_HEAD_NORM_GAIN(float, bf16)

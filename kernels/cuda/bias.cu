@@ -1,6 +1,6 @@
-// One element-wise pass; its gradient is a sum down the columns, in parts of the rows and then over the parts.
+// One element-wise pass; its gradient is a sum down the columns, in parts of the rows and then over the
+// parts.
 #include "kernels/bias.h"
-
 #include "kernels/cuda/column_sums.cuh"
 #include "kernels/cuda/elements.cuh"
 
@@ -46,8 +46,7 @@ template <class T>
 void add_bias(const T* bias, Rows<T> y, Stream stream) {
   // Not for_elements: a dense y would be one long row, and the bias is as wide as one of y's.
   const AddBias<T> body{y, bias};
-  const bool wide =
-      y.width % kVector<T> == 0 && aligned(y) && reinterpret_cast<uintptr_t>(bias) % 16 == 0;
+  const bool wide = y.width % kVector<T> == 0 && aligned(y) && reinterpret_cast<uintptr_t>(bias) % 16 == 0;
   if (wide) return launch_elements<kVector<T>>(y.rows, y.width, body, stream);
   launch_elements<1>(y.rows, y.width, body, stream);
 }
@@ -71,8 +70,7 @@ LETHE_BIAS(float)
 LETHE_BIAS(bf16)
 #undef LETHE_BIAS
 
-#define LETHE_BIAS_GRADIENT(T, G) \
-  template void bias_gradient<T, G>(Rows<const T>, G*, Write, void*, Stream);
+#define LETHE_BIAS_GRADIENT(T, G) template void bias_gradient<T, G>(Rows<const T>, G*, Write, void*, Stream);
 LETHE_BIAS_GRADIENT(double, double)
 LETHE_BIAS_GRADIENT(float, float)
 LETHE_BIAS_GRADIENT(float, bf16)

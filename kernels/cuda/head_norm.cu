@@ -1,10 +1,9 @@
 // Each head of a row on its own: a warp a head, its elements in the warp's registers. Where the gain's
-// gradient is wanted a warp goes over many heads and keeps its lanes' columns' sums; a block's warps add theirs
-// in order, then a second kernel adds the blocks', so the bits never vary.
-#include "kernels/head_norm.h"
-
+// gradient is wanted a warp goes over many heads and keeps its lanes' columns' sums; a block's warps add
+// theirs in order, then a second kernel adds the blocks', so the bits never vary.
 #include "kernels/cuda/column_sums.cuh"
 #include "kernels/cuda/rmsnorm.cuh"
+#include "kernels/head_norm.h"
 
 namespace lethe::kernels::cuda {
 namespace {
@@ -57,8 +56,8 @@ __global__ void __launch_bounds__(32 * kWarps)
 
 template <class T, int N, int V>
 __global__ void __launch_bounds__(32 * kWarps)
-    backward(Rows<const T> dy, Rows<const T> x, const T* gain, int head_dim,
-             const compute_t<T>* inverse_rms, Rows<T> dx, Write write, compute_t<T>* partial) {
+    backward(Rows<const T> dy, Rows<const T> x, const T* gain, int head_dim, const compute_t<T>* inverse_rms,
+             Rows<T> dx, Write write, compute_t<T>* partial) {
   using C = compute_t<T>;
   __shared__ C total[kMostNormedHead];
   const int first = static_cast<int>(threadIdx.x) * N;
@@ -173,15 +172,15 @@ void head_norm_backward(Rows<const T> dy, Rows<const T> x, const T* gain, int64_
       partial, parts, head_dim, dgain, write_dgain);
 }
 
-#define LETHE_HEAD_NORM(T)                                                                                  \
+#define LETHE_HEAD_NORM(T) \
   template void head_norm<T>(Rows<const T>, const T*, int64_t, double, Rows<T>, compute_t<T>*, Stream);
 LETHE_HEAD_NORM(double)
 LETHE_HEAD_NORM(float)
 LETHE_HEAD_NORM(bf16)
 #undef LETHE_HEAD_NORM
 
-#define LETHE_HEAD_NORM_BACKWARD(T, G)                                                                \
-  template void head_norm_backward<T, G>(Rows<const T>, Rows<const T>, const T*, int64_t,             \
+#define LETHE_HEAD_NORM_BACKWARD(T, G)                                                    \
+  template void head_norm_backward<T, G>(Rows<const T>, Rows<const T>, const T*, int64_t, \
                                          const compute_t<T>*, Rows<T>, Write, G*, Write, void*, Stream);
 LETHE_HEAD_NORM_BACKWARD(double, double)
 LETHE_HEAD_NORM_BACKWARD(float, float)

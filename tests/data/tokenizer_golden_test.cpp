@@ -180,7 +180,8 @@ TEST(TokenizerVocabulary, RefusesListsThatDoNotFit) {
   refused([](V& b) { b.merges = {"a c"}; }, "model.merges");
 }
 
-// transformers' own examples of "legacy", and a text whose first piece could merge with what stands before it.
+// transformers' own examples of "legacy", and a text whose first piece could merge with what stands before
+// it.
 TEST(TokenizerGolden, TextBehindASpecialTokenIsContinuedWhereThatIsAsked) {
   const std::string model = std::string(LETHE_SHARED_DATA) + "/tokenizers/llama2.tokenizer.model";
   if (!std::filesystem::exists(model)) GTEST_SKIP() << "no ../shared/data beside the checkout";

@@ -140,13 +140,13 @@ std::vector<Var> rope_of_shared_gradient(CaseBuilder& b) {
 
 // As a model uses it: on the whole of a merged projection whose parts are then read.
 OpCase bias_case(const std::string& name, int64_t rows, int64_t out, int64_t pitch = 0) {
-  return {"bias_" + name, [=](CaseBuilder& b) {
-            Tape& tape = b.tape();
-            const Var y =
-                ops::linear(tape, b.parameter("x", {rows, 3}), b.parameter("w", {out, 3}), "y", pitch);
-            ops::add_bias(tape, y, b.parameter("bias", {out}));
-            return std::vector<Var>{tape.columns(y, 0, 2, "front"), tape.columns(y, 2, out - 2, "back")};
-          }};
+  return {
+      "bias_" + name, [=](CaseBuilder& b) {
+        Tape& tape = b.tape();
+        const Var y = ops::linear(tape, b.parameter("x", {rows, 3}), b.parameter("w", {out, 3}), "y", pitch);
+        ops::add_bias(tape, y, b.parameter("bias", {out}));
+        return std::vector<Var>{tape.columns(y, 0, 2, "front"), tape.columns(y, 2, out - 2, "back")};
+      }};
 }
 
 // Queries and keys of a merged projection, each with a gain of its own, side by side in one buffer that is

@@ -1,5 +1,6 @@
 #include "model/weights/load.h"
 
+#include "model/transformer.h"
 #include "model/weights/names.h"
 
 namespace lethe {
@@ -37,6 +38,7 @@ void load_adapter(Session& session, const AdapterFiles& adapter, const LlamaConf
   for (const AdapterTensor& t : adapter_tensors(config, adapter.config)) {
     load(session, t.name, *adapter.weights, t.file_name);
   }
+  measure_base(session);
 }
 
 }  // namespace lethe

@@ -1,6 +1,9 @@
 // Fresh weights. A program of its own draws them where they lie: the host need not touch billions of values.
+#include <fmt/format.h>
+
 #include <cmath>
 
+#include "engine/ops/dora.h"
 #include "engine/ops/fill.h"
 #include "engine/ops/random.h"
 #include "engine/rng.h"
@@ -27,6 +30,25 @@ void fill_weights(Session& session, bool adapters, const Fill& fill) {
     fill(tape, tape.persistent(i), p);
   }
   session.run_once(tape);
+}
+
+// Of "model.layers.0.self_attn.q_proj.lora_base_squares".
+std::string map_of(const std::string& squares) {
+  return squares.substr(0, squares.size() - std::string(kBaseSquares).size());
+}
+
+template <class C>
+void start_magnitudes(Session& session, const std::string& squares) {
+  std::vector<C> norms = session.get<C>(squares);
+  for (size_t i = 0; i < norms.size(); ++i) {
+    if (!(norms[i] > 0)) {
+      throw ConfigError("lora.use_dora", fmt::format("row {} of {}.weight is zero or not finite: it has no "
+                                                     "direction that a magnitude could scale",
+                                                     i, map_of(squares)));
+    }
+    norms[i] = std::sqrt(norms[i]);
+  }
+  session.set(map_of(squares) + ".lora_magnitude_vector", norms);
 }
 
 }  // namespace
@@ -58,12 +80,32 @@ void fill_rope_table(Session& session, const LlamaConfig& config) {
   }
 }
 
-void initialise_lora(Session& session, uint64_t seed) {
+void measure_base(Session& session) {
+  Tape tape(session.state(), "measure");
+  for (int32_t i = 0; i < session.state().size(); ++i) {
+    const std::string name = session.state()[i].name;
+    if (!name.ends_with(kBaseSquares)) continue;
+    ops::row_squares(tape, tape.persistent(map_of(name) + ".weight"), tape.persistent(i));
+  }
+  if (!tape.nodes().empty()) session.run_once(tape);
+}
+
+void initialise_lora(Session& session, uint64_t seed, bool gaussian) {
   fill_weights(session, true, [&](Tape& tape, Var weight, const PersistentInfo& p) {
     if (!p.name.ends_with(".lora_A.weight")) return ops::fill(tape, weight, 0);
-    const double bound = 1.0 / std::sqrt(static_cast<double>(p.width()));
-    ops::uniform(tape, weight, bound, {seed, stream_of(p.name)});
+    if (gaussian) {
+      ops::normal(tape, weight, 1.0 / static_cast<double>(p.rows()), {seed, stream_of(p.name)});
+    } else {
+      ops::uniform(tape, weight, 1.0 / std::sqrt(static_cast<double>(p.width())), {seed, stream_of(p.name)});
+    }
   });
+  measure_base(session);
+  for (int32_t i = 0; i < session.state().size(); ++i) {
+    const std::string name = session.state()[i].name;
+    if (!name.ends_with(kBaseSquares)) continue;
+    dispatch_float(session.state()[i].dtype, name,
+                   [&]<class T>() { start_magnitudes<compute_t<T>>(session, name); });
+  }
 }
 
 }  // namespace lethe

@@ -1,5 +1,7 @@
 #include "model/merge.h"
 
+#include <cmath>
+
 #include "engine/host_values.h"
 #include "model/weights/names.h"
 
@@ -19,13 +21,31 @@ std::vector<double> scaled_product(const std::vector<double>& b, const std::vect
   return product;
 }
 
+std::vector<double> with_magnitudes(const std::vector<double>& weight, std::vector<double> change,
+                                    const std::vector<double>& magnitude) {
+  const size_t in = magnitude.empty() ? 0 : weight.size() / magnitude.size();
+  for (size_t o = 0; o < magnitude.size(); ++o) {
+    double squares = 0;
+    for (size_t i = o * in; i < (o + 1) * in; ++i)
+      squares += (weight[i] + change[i]) * (weight[i] + change[i]);
+    const double factor = magnitude[o] / std::sqrt(squares);
+    for (size_t i = o * in; i < (o + 1) * in; ++i) change[i] = factor * (weight[i] + change[i]) - weight[i];
+  }
+  return change;
+}
+
 void merge_adapters(Session& session, const LlamaConfig& config, const LoraConfig& lora) {
   for (const LinearModule& m : linear_modules(config)) {
-    if (session.state().find(m.path + ".lora_A.weight") < 0) continue;
+    const std::optional<LoraModule> adapter = adapter_of(lora, m.path);
+    if (!adapter) continue;
     const std::vector<double> a = host_values(session, m.path + ".lora_A.weight");
     const std::vector<double> b = host_values(session, m.path + ".lora_B.weight");
-    const std::vector<double> change = scaled_product(b, a, m.out, lora.rank, m.in, lora.scale());
+    std::vector<double> change = scaled_product(b, a, m.out, adapter->rank, m.in, adapter->scale);
     std::vector<double> weight = host_values(session, m.path + ".weight");
+    if (lora.use_dora) {
+      change =
+          with_magnitudes(weight, std::move(change), host_values(session, m.path + ".lora_magnitude_vector"));
+    }
     for (size_t i = 0; i < weight.size(); ++i) weight[i] += change[i];
     set_host_values(session, m.path + ".weight", weight);
   }

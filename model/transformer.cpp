@@ -12,21 +12,23 @@ Transformer::Transformer(State& state, const LlamaConfig& config, const Precisio
                          const std::optional<LoraConfig>& lora, bool trained)
     : config_(config), precision_(precision), lora_(lora) {
   const bool base_trained = trained && !lora;
-  const auto weight = [&](const std::string& name, Shape shape) {
-    return state.declare(
-        {.name = name, .dtype = precision.weights, .shape = std::move(shape), .trainable = base_trained});
+  const auto weight = [&](const std::string& module, Shape shape) {
+    return state.declare({.name = module + ".weight",
+                          .dtype = precision.weights,
+                          .shape = std::move(shape),
+                          .trainable = base_trained || (trained && lora && is_saved_whole(*lora, module))});
   };
-  embedding_ = weight("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  embedding_ = weight("model.embed_tokens", {config.vocab_size, config.hidden_size});
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const std::string path = "model.layers." + std::to_string(i);
-    blocks_.push_back({weight(path + ".input_layernorm.weight", {config.hidden_size}),
-                       weight(path + ".post_attention_layernorm.weight", {config.hidden_size}),
+    blocks_.push_back({weight(path + ".input_layernorm", {config.hidden_size}),
+                       weight(path + ".post_attention_layernorm", {config.hidden_size}),
                        Attention(state, path + ".self_attn", config, i, precision, lora, trained),
                        Mlp(state, path + ".mlp", config, precision, lora, trained)});
   }
-  norm_ = weight("model.norm.weight", {config.hidden_size});
-  head_ = config.tie_word_embeddings ? embedding_
-                                     : weight("lm_head.weight", {config.vocab_size, config.hidden_size});
+  norm_ = weight("model.norm", {config.hidden_size});
+  head_ =
+      config.tie_word_embeddings ? embedding_ : weight("lm_head", {config.vocab_size, config.hidden_size});
 }
 
 Var Transformer::norm(Tape& tape, Stream& stream, int32_t gain, const char* sum_name, const char* name,

@@ -14,7 +14,8 @@ namespace lethe {
 class Transformer {
  public:
   // Declares every weight in `state` under its Hugging Face name (merged maps beside views of their parts).
-  // trained: full fine-tuning trains all of them; with `lora` only the adapters are; false: nothing is.
+  // trained: full fine-tuning trains all of them; with `lora` only the adapters are
+  // and what modules_to_save names; false: nothing is.
   Transformer(State& state, const LlamaConfig& config, const Precision& precision,
               const std::optional<LoraConfig>& lora, bool trained);
 
@@ -52,8 +53,14 @@ class Transformer {
 // initialise_lora. Each value depends on seed, tensor name and position alone.
 void initialise_weights(Session& session, const LlamaConfig& config, uint64_t seed);
 
-// A uniform in +-1/sqrt(in) (PEFT's default, kaiming with a = sqrt 5), B zero.
-void initialise_lora(Session& session, uint64_t seed);
+// B zero; A uniform in +-1/sqrt(in) (PEFT's default, kaiming with a = sqrt 5), or normal with standard
+// deviation 1/r; magnitudes the norms of the base's rows, which must be there. Throws ConfigError for a row
+// of zeros, which DoRA cannot scale.
+void initialise_lora(Session& session, uint64_t seed, bool gaussian = false);
+
+// Fills what DoRA must know of the base: after its weights were loaded or drawn. initialise_lora and
+// load_adapter do it.
+void measure_base(Session& session);
 
 // Writes the table of cosines and sines that the model's rotary positions read.
 void fill_rope_table(Session& session, const LlamaConfig& config);

@@ -38,7 +38,7 @@ void add_options(CLI::App& app, BenchRequest& request) {
   app.add_option("--shape", request.shape,
                  "mini (the default study's model), 135m, 1b, 7b, 8b, or a config.json")
       ->capture_default_str();
-  app.add_option("--method", request.method, "full or lora (on all seven maps)")->capture_default_str();
+  app.add_option("--method", request.method, "full, lora or dora (on all seven maps)")->capture_default_str();
   app.add_option("--rank", request.rank, "LoRA's rank; 64 on a GPU, 16 on a CPU");
   app.add_option("--batch", request.batch, "sequences a step; without it the shape's own");
   app.add_option("--seq", request.seq, "tokens a sequence; without it the shape's own");

@@ -13,6 +13,8 @@ int data_command(const std::vector<std::string>& arguments);
 int doctor_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
+int lint_command(const std::vector<std::string>& arguments);
+int merge_command(const std::vector<std::string>& arguments);
 int options_command(const std::vector<std::string>& arguments);
 int plan_command(const std::vector<std::string>& arguments);
 int spectrum_command(const std::vector<std::string>& arguments);

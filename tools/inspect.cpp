@@ -115,7 +115,7 @@ void add_gradients(InferenceModel& model, std::vector<TensorToWrite>& out) {
   };
   if (model.spec().lora) {
     for (const AdapterTensor& t : adapter_tensors(model.config(), *model.spec().lora)) {
-      add(t.name, t.file_name, {t.rows, t.columns});
+      add(t.name, t.file_name, t.shape);
     }
   } else {
     for (const ModelTensor& t : model_tensors(model.config())) add(t.hf_name, t.hf_name, t.shape());

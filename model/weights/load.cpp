@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "engine/log.h"
+#include "model/transformer.h"
 #include "model/weights/names.h"
 
 namespace lethe {
@@ -72,6 +73,7 @@ void load_adapter(Session& session, const AdapterFiles& adapter, const LlamaConf
     placed.push_back({adapter.weights.get(), &adapter.weights->require(t.file_name), session.buffer(t.name)});
   }
   load(session, std::move(placed));
+  measure_base(session);
 }
 
 }  // namespace lethe

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <unordered_set>
 
 #include "engine/files/safetensors.h"
@@ -17,17 +17,32 @@ namespace fs = std::filesystem;
 constexpr const char* config_name = "adapter_config.json";
 constexpr const char* weights_name = "adapter_model.safetensors";
 
+// For a message: that of the map the tensor belongs to.
+int64_t rank_of(const AdapterTensor& tensor, const LoraConfig& lora) {
+  const size_t end = tensor.name.find(".lora_");
+  const auto adapter = adapter_of(lora, tensor.name.substr(0, end));
+  return adapter ? adapter->rank : lora.rank;
+}
+
 }  // namespace
 
 std::vector<AdapterTensor> adapter_tensors(const LlamaConfig& model, const LoraConfig& lora) {
   std::vector<AdapterTensor> tensors;
-  const auto add = [&](const std::string& name, int64_t rows, int64_t columns) {
-    tensors.push_back({name, "base_model.model." + name, rows, columns});
+  const auto add = [&](const std::string& name, Shape shape) {
+    tensors.push_back({name, "base_model.model." + name, std::move(shape)});
   };
   for (const LinearModule& module : linear_modules(model)) {
-    if (std::ranges::find(lora.target_modules, module.name) == lora.target_modules.end()) continue;
-    add(module.path + ".lora_A.weight", lora.rank, module.in);
-    add(module.path + ".lora_B.weight", module.out, lora.rank);
+    const std::optional<LoraModule> adapter = adapter_of(lora, module.path);
+    if (!adapter) continue;
+    add(module.path + ".lora_A.weight", {adapter->rank, module.in});
+    add(module.path + ".lora_B.weight", {module.out, adapter->rank});
+    if (lora.use_dora) add(module.path + ".lora_magnitude_vector", {module.out});
+  }
+  constexpr std::string_view weight = ".weight";
+  for (const ModelTensor& t : model_tensors(model)) {
+    if (is_saved_whole(lora, t.hf_name.substr(0, t.hf_name.size() - weight.size()))) {
+      add(t.hf_name, t.shape());
+    }
   }
   return tensors;
 }
@@ -39,11 +54,10 @@ void check_adapter_file(const SafetensorsFile& file, const LlamaConfig& model, c
     if (entry == nullptr) {
       throw FormatError(file.path(), expected.file_name, "the tensor is missing, though its map is a target");
     }
-    const Shape shape{expected.rows, expected.columns};
-    if (entry->shape != shape) {
+    if (entry->shape != expected.shape) {
       throw FormatError(file.path(), expected.file_name,
                         fmt::format("has shape {}, but rank {} and the model ask for {}",
-                                    text_of(entry->shape), lora.rank, text_of(shape)));
+                                    text_of(entry->shape), rank_of(expected, lora), text_of(expected.shape)));
     }
     if (!is_float(entry->type)) {
       throw FormatError(file.path(), expected.file_name,
@@ -64,6 +78,11 @@ AdapterFiles open_adapter(const std::string& directory, const LlamaConfig& model
   const fs::path folder(directory);
   AdapterFiles files;
   files.config = parse_lora_config((folder / config_name).string());
+  try {
+    check_lora_config(files.config, model);
+  } catch (const RequestError& e) {
+    throw FormatError((folder / config_name).string(), "", e.what());
+  }
   std::error_code ignored;
   if (!fs::exists(folder / weights_name, ignored) && fs::exists(folder / "adapter_model.bin", ignored)) {
     throw FormatError(directory, "adapter_model.bin",

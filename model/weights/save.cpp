@@ -29,6 +29,7 @@ void save_adapter(const std::string& folder, const Session& session, const LoraC
   std::vector<TensorToWrite> tensors;
   for (const AdapterTensor& t : adapter_tensors(config, lora)) {
     tensors.push_back(session_tensor(session, session.state().require(t.name), t.file_name));
+    tensors.back().shape = t.shape;
   }
   LoraConfig written = lora;
   written.base_model_name = base;

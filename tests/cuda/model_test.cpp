@@ -16,6 +16,7 @@ struct Variant {
   double dropout = 0;
   Recompute recompute = Recompute::none;
   std::string optimizer = "adamw";
+  bool dora = false;
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) {
@@ -25,6 +26,7 @@ void PrintTo(const Variant& variant, std::ostream* out) {
 ProgramSpec spec_of(const Variant& v, DType dtype) {
   ProgramSpec spec = tiny_spec(dtype, v.tied);
   if (v.rank > 0) spec.lora = tiny_lora(v.rank, v.dropout);
+  if (v.dora) spec.lora->use_dora = true;
   spec.recompute = v.recompute;
   spec.optimizer->name = v.optimizer;
   spec.optimizer->learning_rate = v.optimizer == "lion" ? 1e-3 : 1e-2;
@@ -147,6 +149,8 @@ INSTANTIATE_TEST_SUITE_P(Variants, CudaModel,
                                          Variant{"full_lion", false, 0, 0, Recompute::none, "lion"},
                                          Variant{"full_block", false, 0, 0, Recompute::block},
                                          Variant{"lora", false, 3},
+                                         Variant{"dora", false, 3, 0, Recompute::none, "adamw", true},
+                                         Variant{"dora_block", true, 3, 0, Recompute::block, "adamw", true},
                                          Variant{"lora_dropout_mlp", true, 3, 0.3, Recompute::mlp}),
                          [](const auto& v) { return v.param.name; });
 

@@ -8,13 +8,14 @@
 
 namespace lethe::test {
 
+std::vector<OpCase> adapter_op_cases();
 std::vector<OpCase> basic_op_cases();
 std::vector<OpCase> element_op_cases();
 std::vector<OpCase> llama_op_cases();
 
 std::vector<OpCase> all_op_cases() {
   std::vector<OpCase> cases;
-  for (const auto& list : {basic_op_cases(), element_op_cases(), llama_op_cases()}) {
+  for (const auto& list : {basic_op_cases(), element_op_cases(), llama_op_cases(), adapter_op_cases()}) {
     cases.insert(cases.end(), list.begin(), list.end());
   }
   return cases;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/safetensors.h"
+#include "model/weights/names.h"
 #include "tests/files.h"
 
 namespace lethe {
@@ -43,8 +44,7 @@ const std::vector<float> zeros(256, 0.0f);
 std::vector<TensorToWrite> tensors_of(const LlamaConfig& model, const LoraConfig& lora) {
   std::vector<TensorToWrite> tensors;
   for (const AdapterTensor& t : adapter_tensors(model, lora)) {
-    tensors.push_back(
-        tensor_to_write(t.file_name, StoredType::f32, {t.rows, t.columns}, zeros.data(), DType::f32));
+    tensors.push_back(tensor_to_write(t.file_name, StoredType::f32, t.shape, zeros.data(), DType::f32));
   }
   return tensors;
 }
@@ -124,7 +124,6 @@ TEST(LoraConfig, what_is_not_implemented_is_refused_by_key_and_value) {
                                                            {"task_type", "SEQ_CLS"},
                                                            {"bias", "all"},
                                                            {"bias", "lora_only"},
-                                                           {"use_dora", true},
                                                            {"lora_bias", true},
                                                            {"use_qalora", true},
                                                            {"layer_replication", {{0, 1}}},
@@ -139,13 +138,15 @@ TEST(LoraConfig, what_is_not_implemented_is_refused_by_key_and_value) {
                                                            {"ensure_weight_tying", true},
                                                            {"megatron_config", {{"a", 1}}},
                                                            {"fan_in_fan_out", true},
-                                                           {"rank_pattern", {{"q_proj", 4}}},
-                                                           {"alpha_pattern", {{"q_proj", 4}}},
-                                                           {"modules_to_save", {"lm_head"}},
-                                                           {"exclude_modules", {"q_proj"}},
-                                                           {"layers_to_transform", {0}},
-                                                           {"layers_to_transform", 0},
-                                                           {"layers_pattern", "layers"},
+                                                           {"rank_pattern", {{"q_proj", 0}}},
+                                                           {"rank_pattern", {{"q_proj", 1.5}}},
+                                                           {"alpha_pattern", {{"q_proj", "4"}}},
+                                                           {"alpha_pattern", {1}},
+                                                           {"modules_to_save", {1}},
+                                                           {"exclude_modules", {{"a", 1}}},
+                                                           {"layers_to_transform", {-1}},
+                                                           {"layers_to_transform", "0"},
+                                                           {"layers_pattern", 3},
                                                            {"auto_mapping", {{"a", "b"}}},
                                                            {"loftq_config", {{"bits", 4}}},
                                                            {"init_lora_weights", "pissa"},
@@ -156,8 +157,6 @@ TEST(LoraConfig, what_is_not_implemented_is_refused_by_key_and_value) {
                                                            {"init_lora_weights", "lora_ga"},
                                                            {"some_new_key", 1},
                                                            {"some_new_key", "on"},
-                                                           {"target_modules", ".*q_proj"},
-                                                           {"target_modules", {"q_proj", "lm_head"}},
                                                            {"target_modules", {7}},
                                                            {"target_modules", json::array()},
                                                            {"r", 0},
@@ -195,12 +194,93 @@ TEST(LoraConfig, wrong_requests_are_refused_by_field) {
   expect_parts(refused([](LoraConfig& c) { c.alpha = -1; }), {"lora_alpha: ", "-1"});
   expect_parts(refused([](LoraConfig& c) { c.dropout = 1; }), {"lora_dropout: ", "1"});
   expect_parts(refused([](LoraConfig& c) { c.target_modules.clear(); }), {"target_modules"});
-  expect_parts(refused([](LoraConfig& c) { c.target_modules = {"qkv"}; }),
-               {"target_modules", "qkv", "gate_proj"});
+  expect_parts(refused([](LoraConfig& c) { c.target_expression = "q(?R)"; }),
+               {"target_modules", "q(?R)", "(?R"});
+  expect_parts(refused([](LoraConfig& c) { c.target_expression = "q("; }), {"target_modules", "q("});
+  expect_parts(refused([](LoraConfig& c) { c.rank_pattern = {{"q\\Z", 4}}; }), {"rank_pattern", "\\Z"});
+  expect_parts(refused([](LoraConfig& c) { c.layers_pattern = {"layers"}; }), {"layers_to_transform"});
+  expect_parts(refused([](LoraConfig& c) {
+                 c.target_expression = ".*q_proj";
+                 c.layers_to_transform = {0};
+               }),
+               {"layers_to_transform", "regular expression"});
   expect_parts(refused([](LoraConfig& c) {
                  c.target_modules = {"q_proj", "q_proj"};
                }),
                {"q_proj", "2 times"});
+}
+
+// The full names of the maps that a configuration adapts, without "model.layers.".
+std::vector<std::string> adapted(const LoraConfig& lora) {
+  std::vector<std::string> found;
+  for (const LinearModule& m : linear_modules(small_model())) {
+    if (adapter_of(lora, m.path)) found.push_back(m.path.substr(std::string("model.layers.").size()));
+  }
+  return found;
+}
+
+// The same rules as in PEFT's check_target_module_exists and get_pattern_key; tests/golden/peft holds what
+// PEFT itself made of such configurations.
+TEST(Targets, are_found_by_end_of_name_by_expression_and_by_layer) {
+  using Names = std::vector<std::string>;
+  LoraConfig lora;
+  lora.target_modules = {"1.mlp.up_proj", "k_proj"};
+  EXPECT_EQ(adapted(lora), (Names{"0.self_attn.k_proj", "1.self_attn.k_proj", "1.mlp.up_proj"}));
+  lora.target_modules = {"k_proj", "model.layers.1.mlp.up_proj", "proj"};
+  lora.layers_to_transform = {0};
+  EXPECT_EQ(adapted(lora), (Names{"0.self_attn.k_proj", "1.mlp.up_proj"})) << "a full name holds everywhere";
+  lora.layers_pattern = {"blocks"};
+  EXPECT_EQ(adapted(lora), (Names{"1.mlp.up_proj"}));
+  lora.layers_pattern = {"blocks", "layers"};
+  EXPECT_EQ(adapted(lora), (Names{"0.self_attn.k_proj", "1.mlp.up_proj"}));
+  lora = {};
+  lora.target_modules.clear();
+  lora.target_expression = R"(.*\.(0|7)\..*(q|up)_proj)";
+  EXPECT_EQ(adapted(lora), (Names{"0.self_attn.q_proj", "0.mlp.up_proj"}));
+  lora.exclude_expression = R"(.*up_pro.)";
+  EXPECT_EQ(adapted(lora), (Names{"0.self_attn.q_proj"}));
+  lora.exclude_expression.clear();
+  lora.exclude_modules = {"self_attn.q_proj", "p_proj"};
+  EXPECT_EQ(adapted(lora), (Names{"0.mlp.up_proj"}));
+  lora.target_expression = "q_proj";
+  EXPECT_EQ(adapted(lora), Names{}) << "the whole name must match";
+}
+
+TEST(Targets, have_ranks_of_their_own_by_the_first_pattern_that_matches) {
+  LoraConfig lora{.rank = 4, .alpha = 8};
+  lora.target_modules = lora_targets();
+  lora.rank_pattern = {{"layers.1.self_attn.q_proj", 2}, {"q_proj", 16}, {R"(.*\.mlp\..*)", 1}};
+  lora.alpha_pattern = {{"q_proj", 32}};
+  const auto of = [&](const char* module) {
+    return *adapter_of(lora, std::string("model.layers.") + module);
+  };
+  EXPECT_EQ(of("1.self_attn.q_proj").rank, 2);
+  EXPECT_EQ(of("1.self_attn.q_proj").scale, 16.0);
+  EXPECT_EQ(of("0.self_attn.q_proj").rank, 16);
+  EXPECT_EQ(of("0.self_attn.q_proj").scale, 2.0);
+  EXPECT_EQ(of("0.self_attn.k_proj").rank, 4);
+  EXPECT_EQ(of("0.mlp.up_proj").scale, 8.0);
+  lora.use_rslora = true;
+  EXPECT_EQ(of("0.self_attn.q_proj").scale, 8.0) << "alpha 32 over the root of rank 16";
+}
+
+TEST(Targets, that_cannot_be_adapted_or_saved_are_refused_by_name) {
+  const auto refused = [](auto change) {
+    LoraConfig lora;
+    change(lora);
+    return message_of<ConfigError>([&] { check_lora_config(lora, small_model()); });
+  };
+  expect_parts(refused([](LoraConfig& c) { c.target_modules = {"lm_head"}; }), {"target_modules", "lm_head"});
+  expect_parts(refused([](LoraConfig& c) { c.target_modules = {"q_proj", "qkv"}; }), {"'qkv'", "gate_proj"});
+  expect_parts(refused([](LoraConfig& c) {
+                 c.target_modules.clear();
+                 c.target_expression = ".*embed.*|.*q_proj";
+               }),
+               {"target_modules", "model.embed_tokens"});
+  expect_parts(refused([](LoraConfig& c) { c.exclude_modules = {"q_proj", "v_proj"}; }), {"finds no module"});
+  expect_parts(refused([](LoraConfig& c) { c.modules_to_save = {"o_proj"}; }),
+               {"modules_to_save", "model.layers.0.self_attn.o_proj"});
+  expect_parts(refused([](LoraConfig& c) { c.modules_to_save = {"score"}; }), {"'score'", "no module"});
 }
 
 TEST(Adapter, names_and_shapes_are_pefts) {
@@ -208,11 +288,9 @@ TEST(Adapter, names_and_shapes_are_pefts) {
   ASSERT_EQ(tensors.size(), 8u);
   EXPECT_EQ(tensors[0].name, "model.layers.0.self_attn.k_proj.lora_A.weight");
   EXPECT_EQ(tensors[0].file_name, "base_model.model.model.layers.0.self_attn.k_proj.lora_A.weight");
-  EXPECT_EQ(tensors[0].rows, 3);
-  EXPECT_EQ(tensors[0].columns, 8);
+  EXPECT_EQ(tensors[0].shape, (Shape{3, 8}));
   EXPECT_EQ(tensors[7].name, "model.layers.1.mlp.down_proj.lora_B.weight");
-  EXPECT_EQ(tensors[7].rows, 8);
-  EXPECT_EQ(tensors[7].columns, 3);
+  EXPECT_EQ(tensors[7].shape, (Shape{8, 3}));
 }
 
 TEST(Adapter, what_is_written_is_opened_as_the_same) {
@@ -246,6 +324,35 @@ TEST(Adapter, missing_misshapen_and_unexpected_tensors_are_refused) {
   tensors.push_back(
       tensor_to_write("base_model.model.lm_head.weight", StoredType::f32, {11, 8}, zeros.data(), DType::f32));
   expect_parts(refusal(tensors), {"base_model.model.lm_head.weight", "[11, 8]"});
+}
+
+TEST(Adapter, everything_a_configuration_can_say_is_written_and_read) {
+  LoraConfig lora = small_lora();
+  lora.exclude_modules = {"layers.0.mlp.down_proj"};
+  lora.layers_to_transform = {0, 1};
+  lora.layers_pattern = {"layers"};
+  lora.rank_pattern = {{"layers.1.self_attn.k_proj", 5}, {"k_proj", 2}};
+  lora.alpha_pattern = {{"z", 2.5}, {"k_proj", 4}};
+  lora.modules_to_save = {"lm_head", "model.norm"};
+  lora.gaussian_init = lora.use_dora = true;
+  const Folder folder;
+  write_adapter(folder.path(), lora, tensors_of(small_model(), lora));
+  EXPECT_EQ(open_adapter(folder.path(), small_model()).config, lora);
+  const std::vector<AdapterTensor> tensors = adapter_tensors(small_model(), lora);
+  ASSERT_EQ(tensors.size(), 11u);
+  EXPECT_EQ(tensors[2].file_name, "base_model.model.model.layers.0.self_attn.k_proj.lora_magnitude_vector");
+  EXPECT_EQ(tensors[3].shape, (Shape{5, 8}));
+  EXPECT_EQ(tensors[9].file_name, "base_model.model.model.norm.weight");
+  EXPECT_EQ(tensors[9].shape, (Shape{8}));
+  EXPECT_EQ(tensors[10].file_name, "base_model.model.lm_head.weight");
+  lora.target_modules.clear();
+  lora.target_expression = ".*k_proj";
+  lora.exclude_modules.clear();
+  lora.exclude_expression = ".*0.*";
+  lora.layers_to_transform.clear();
+  lora.layers_pattern.clear();
+  write_adapter(folder.path(), lora, tensors_of(small_model(), lora));
+  EXPECT_EQ(open_adapter(folder.path(), small_model()).config, lora);
 }
 
 TEST(Adapter, a_pickle_is_never_read) {

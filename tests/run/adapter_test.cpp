@@ -53,9 +53,17 @@ double largest(const std::vector<double>& values) {
 }
 
 TEST(Adapter, MergedIntoTheWeightsGivesTheSameLogits) {
-  for (const auto& [dtype, bound] : {std::pair{DType::f32, 1e-5}, {DType::f64, 1e-10}}) {
+  for (const auto& [dtype, bound, dora] : {std::tuple{DType::f32, 1e-5, false},
+                                           {DType::f64, 1e-10, false},
+                                           {DType::f32, 1e-5, true},
+                                           {DType::f64, 1e-10, true}}) {
     const Folder folder;
-    const ProgramSpec spec = lora_spec(dtype);
+    ProgramSpec spec = lora_spec(dtype);
+    spec.lora->use_dora = dora;
+    if (dora) {
+      spec.lora->rank_pattern = {{"k_proj", 5}};
+      spec.lora->dropout = 0;
+    }
     TinyRun beside(spec, 2, true);
     const std::vector<double> without = logits_of(beside, spec);
     randomise_lora_b(*beside.session, 5);
@@ -87,7 +95,11 @@ TEST(Adapter, MergedIntoTheWeightsGivesTheSameLogits) {
 TEST(Adapter, SavedAndLoadedHasEqualBits) {
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     const Folder folder;
-    const ProgramSpec spec = lora_spec(dtype);
+    ProgramSpec spec = lora_spec(dtype);
+    spec.lora->use_dora = true;
+    spec.lora->dropout = 0;
+    spec.lora->modules_to_save = {"lm_head", "norm"};
+    spec.lora->rank_pattern = {{"k_proj", 5}};
     TinyRun first(spec, 2), second(spec, 2);
     randomise_lora_b(*first.session, 5);
     randomise_lora_b(*second.session, 6);

@@ -35,7 +35,7 @@ void fill_in(BenchRequest& request, const BenchShape& shape) {
 
 void check(const BenchRequest& request, const LlamaConfig& config) {
   require_one_of("--device", request.device, {"auto", "cpu", "cuda"});
-  require_one_of("--method", request.method, {"full", "lora"});
+  require_one_of("--method", request.method, {"full", "lora", "dora"});
   require_one_of("--state", request.state, {"bf16", "fp32"});
   require_at_least("--recompute-layers", request.recompute_layers, 0);
   require_one_of("--recompute", request.recompute, {"none", "rmsnorm", "swiglu", "norms", "mlp", "block"});
@@ -82,8 +82,9 @@ ProgramSpec bench_spec(BenchRequest& request) {
   check(request, shape.config);
   ProgramSpec spec;
   spec.config = shape.config;
-  if (request.method == "lora") {
+  if (request.method != "full") {
     LoraConfig lora;
+    lora.use_dora = request.method == "dora";
     lora.rank = *request.rank;
     lora.alpha = 2.0 * static_cast<double>(*request.rank);
     lora.target_modules = lora_targets();

@@ -13,7 +13,7 @@ namespace lethe {
 struct BenchRequest {
   std::string device = "auto";  // auto, cpu, cuda
   std::string shape = "mini";   // see bench_shape
-  std::string method = "full";  // full, lora
+  std::string method = "full";  // full, lora, dora
   // Absent: the rank 64 on a GPU and 16 on a CPU, the shape's own batch and sequence on that device.
   std::optional<int64_t> rank;   // of the adapters of all seven maps
   std::optional<int64_t> batch;  // sequences a step

@@ -1,6 +1,7 @@
 #include "tools/options/train_options.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "engine/backend/backend.h"
 
@@ -14,18 +15,21 @@ const std::vector<std::string>& lora_modules() {
 
 std::vector<std::string> resolve_target_modules(const Settings& settings, std::string_view name) {
   const auto& asked = settings.get<std::vector<std::string>>(name);
-  if (asked == std::vector<std::string>{"all"}) {
-    return lora_modules();
-  }
+  using Names = std::vector<std::string>;
+  if (asked == Names{"all"} || asked == Names{"all-linear"}) return lora_modules();
   std::vector<std::string> modules;
   for (const std::string& module : lora_modules()) {
     if (std::find(asked.begin(), asked.end(), module) != asked.end()) {
       modules.push_back(module);
     }
   }
+  for (const std::string& module : asked) {
+    const bool all = module == "all" || module == "all-linear" || module.empty();
+    if (!all && std::find(modules.begin(), modules.end(), module) == modules.end()) modules.push_back(module);
+  }
   // Fewer than asked for: "all" beside others, or one of them twice.
   if (modules.empty() || modules.size() != asked.size()) {
-    settings.refuse(name, "must be all, or some of the seven linear maps, each once");
+    settings.refuse(name, "must be all, or names of modules, each once");
   }
   return modules;
 }
@@ -46,10 +50,47 @@ TrainOptions::Model model_of(const Settings& s) {
   return model;
 }
 
+// "EXPRESSION=NUMBER", the number behind the last "=".
+template <class T>
+std::vector<std::pair<std::string, T>> pattern_of(const Settings& s, const char* name) {
+  std::vector<std::pair<std::string, T>> pattern;
+  for (const std::string& entry : s.get<std::vector<std::string>>(name)) {
+    const size_t split = entry.rfind('=');
+    T value{};
+    const char *begin = entry.data() + split + 1, *end = entry.data() + entry.size();
+    const bool whole = split != std::string::npos && split > 0 && begin != end;
+    const auto read = whole ? std::from_chars(begin, end, value) : std::from_chars_result{begin, std::errc{}};
+    if (!whole || read.ec != std::errc{} || read.ptr != end || !(value > 0)) {
+      s.refuse(name, "holds " + entry + ", which is no EXPRESSION=NUMBER with a number above 0");
+    }
+    pattern.emplace_back(entry.substr(0, split), value);
+  }
+  return pattern;
+}
+
 TrainOptions::Lora lora_of(const Settings& s) {
-  TrainOptions::Lora lora{s.get<int64_t>("lora.rank"), s.get<double>("lora.alpha"),
-                          s.get<double>("lora.dropout"), s.get<bool>("lora.use_rslora"),
-                          resolve_target_modules(s, "lora.target_modules")};
+  using Names = std::vector<std::string>;
+  TrainOptions::Lora lora{.rank = s.get<int64_t>("lora.rank"),
+                          .alpha = s.get<double>("lora.alpha"),
+                          .dropout = s.get<double>("lora.dropout"),
+                          .use_rslora = s.get<bool>("lora.use_rslora"),
+                          .target_modules = resolve_target_modules(s, "lora.target_modules"),
+                          .target_expression = s.get<std::string>("lora.target_expression"),
+                          .exclude_modules = s.get<Names>("lora.exclude_modules"),
+                          .layers_to_transform = s.get<std::vector<int64_t>>("lora.layers_to_transform"),
+                          .layers_pattern = s.get<Names>("lora.layers_pattern"),
+                          .rank_pattern = pattern_of<int64_t>(s, "lora.rank_pattern"),
+                          .alpha_pattern = pattern_of<double>(s, "lora.alpha_pattern"),
+                          .modules_to_save = s.get<Names>("lora.modules_to_save"),
+                          .use_dora = s.get<bool>("lora.use_dora"),
+                          .init = s.get<std::string>("lora.init"),
+                          .plus_ratio = s.get<double>("lora.plus_ratio")};
+  if (!lora.target_expression.empty()) {
+    if (!s.is_default("lora.target_modules"))
+      s.refuse("lora.target_expression", "excludes lora.target_modules");
+    lora.target_modules.clear();
+  }
+  if (lora.use_dora && lora.dropout > 0) s.refuse("lora.dropout", "must be 0 where lora.use_dora is set");
   if (lora.alpha == 0) {
     lora.alpha = 2 * static_cast<double>(lora.rank);
   }

@@ -22,7 +22,17 @@ struct TrainOptions {
     double alpha = 0;  // resolved: 2 * rank unless given
     double dropout = 0;
     bool use_rslora = false;
-    std::vector<std::string> target_modules;  // resolved: some of the seven, in the model's order
+    std::vector<std::string> target_modules;  // resolved: the seven in the model's order, then other names
+    std::string target_expression;            // in place of target_modules
+    std::vector<std::string> exclude_modules;
+    std::vector<int64_t> layers_to_transform;
+    std::vector<std::string> layers_pattern;
+    std::vector<std::pair<std::string, int64_t>> rank_pattern;
+    std::vector<std::pair<std::string, double>> alpha_pattern;
+    std::vector<std::string> modules_to_save;
+    bool use_dora = false;
+    std::string init = "kaiming";  // or gaussian
+    double plus_ratio = 1;         // LoRA+: the learning rate of B over that of A
   } lora;
   struct Data {
     std::vector<WeightedPath> train;
@@ -89,8 +99,8 @@ const OptionTable& train_table();
 // file.
 TrainOptions train_options(const Settings& settings);
 
-// "all" or some of the seven -> those, in the model's order. Throws ConfigError naming `name` for none, for a
-// repeated one or for "all" beside others.
+// "all" (or "all-linear") or names of modules -> the seven among them in the model's order, then the others.
+// Throws ConfigError naming `name` for none, for a repeated one or for "all" beside others.
 std::vector<std::string> resolve_target_modules(const Settings& settings, std::string_view name);
 
 }  // namespace lethe

@@ -24,9 +24,32 @@ std::vector<Option> model_options() {
        "Probability that an element of the input of the factors is zeroed in training."},
       {"lora.use_rslora", Type::boolean, "false", AnyValue{},
        "Scale by alpha / sqrt(r) instead of alpha / r (rsLoRA, Kalajdzievski 2023)."},
-      {"lora.target_modules", Type::text_list, "all",
-       Choices{{"all", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}},
-       "Linear maps that get factors: all, or a list of some of the seven."},
+      {"lora.target_modules", Type::text_list, "all", AnyValue{},
+       "Linear maps that get factors: all, or a list of names. A name is a module's own, such as q_proj, or "
+       "the end of "
+       "its path from a dot on, such as layers.3.mlp.up_proj."},
+      {"lora.target_expression", Type::text, "", AnyValue{},
+       "Python regular expression that a module's whole path must match, in place of lora.target_modules."},
+      {"lora.exclude_modules", Type::text_list, "[]", AnyValue{}, "Names of modules that get no factors."},
+      {"lora.layers_to_transform", Type::integer_list, "[]", at_least(0),
+       "Of what lora.target_modules names, these layers alone."},
+      {"lora.layers_pattern", Type::text_list, "[]", AnyValue{},
+       "Expressions of what stands before a layer's number, where lora.layers_to_transform is given."},
+      {"lora.rank_pattern", Type::text_list, "[]", AnyValue{},
+       "EXPRESSION=RANK: modules whose path, or its end from a dot on, matches get a rank of their own; the "
+       "first that "
+       "matches counts."},
+      {"lora.alpha_pattern", Type::text_list, "[]", AnyValue{}, "EXPRESSION=ALPHA, likewise."},
+      {"lora.modules_to_save", Type::text_list, "[]", AnyValue{},
+       "Ends of the paths of modules that are trained whole and saved in the adapter: embed_tokens, lm_head, "
+       "norms."},
+      {"lora.use_dora", Type::boolean, "false", AnyValue{},
+       "Also train a magnitude for each output of an adapted map (DoRA, Liu et al. 2024)."},
+      {"lora.init", Type::text, "kaiming", Choices{{"kaiming", "gaussian"}},
+       "How A begins: uniform in +-1/sqrt(inputs), or normal with standard deviation 1 / rank. B begins as "
+       "zero."},
+      {"lora.plus_ratio", Type::number, "1", above(0),
+       "Learning rate of B over that of everything else (LoRA+, Hayou et al. 2024; 16 is a common choice)."},
   };
 }
 

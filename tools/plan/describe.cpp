@@ -30,6 +30,22 @@ int64_t padding_of(const Plan& plan) {
   return plan.arena_bytes - used;
 }
 
+std::string describe_lora(const LoraConfig& lora) {
+  std::string text =
+      fmt::format("method  {}: rank {}, alpha {}, scale {:.4g}, dropout {}, on {}",
+                  lora.use_dora ? "DoRA" : "LoRA", lora.rank, lora.alpha, lora.scale(), lora.dropout,
+                  lora.target_expression.empty() ? fmt::format("{}", fmt::join(lora.target_modules, " "))
+                                                 : lora.target_expression);
+  for (const auto& [expression, rank] : lora.rank_pattern)
+    text += fmt::format("; rank {} where {}", rank, expression);
+  for (const auto& [expression, alpha] : lora.alpha_pattern)
+    text += fmt::format("; alpha {} where {}", alpha, expression);
+  if (!lora.layers_to_transform.empty())
+    text += fmt::format("; layers {}", fmt::join(lora.layers_to_transform, " "));
+  if (!lora.modules_to_save.empty()) text += fmt::format("; whole {}", fmt::join(lora.modules_to_save, " "));
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string describe_request(const PreparedRun& run) {
@@ -41,9 +57,7 @@ std::string describe_request(const PreparedRun& run) {
                       c.num_attention_heads, c.num_key_value_heads, c.intermediate_size, c.vocab_size,
                       parameter_count(c));
   if (run.spec.lora) {
-    text += fmt::format("method  LoRA: rank {}, alpha {}, scale {:.4g}, dropout {}, on {}\n",
-                        run.spec.lora->rank, run.spec.lora->alpha, run.spec.lora->scale(),
-                        run.spec.lora->dropout, fmt::join(run.spec.lora->target_modules, " "));
+    text += describe_lora(*run.spec.lora);
   } else {
     text += "method  full fine-tuning\n";
   }

@@ -11,7 +11,10 @@
 namespace lethe {
 
 InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions& options)
-    : source_(open_model_folder(folder)) {
+    : InferenceModel(open_model_folder(folder), options) {}
+
+InferenceModel::InferenceModel(ModelSource source, const InferenceOptions& options)
+    : source_(std::move(source)) {
   std::optional<AdapterFiles> adapter;
   if (!options.adapter.empty()) adapter = open_adapter(options.adapter, source_.config);
   spec_ = {.config = source_.config,
@@ -19,7 +22,10 @@ InferenceModel::InferenceModel(const std::string& folder, const InferenceOptions
            .rows = options.rows,
            .tokens = options.tokens,
            .gradients = options.gradients};
-  if (adapter) spec_.lora = adapter->config;
+  if (adapter) {
+    spec_.lora = adapter->config;
+    spec_.lora->dropout = 0;  // belongs to training
+  }
   programs_ = record_programs(spec_, true);
   auto backend = make_backend({.device = options.device, .threads = static_cast<int>(options.threads)});
   const int64_t budget = memory_budget(0, *backend);

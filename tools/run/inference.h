@@ -22,6 +22,8 @@ class InferenceModel {
  public:
   // Opens, checks and loads `folder`. Throws FormatError, MemoryError.
   InferenceModel(const std::string& folder, const InferenceOptions& options);
+  // The same of a model that is open, or fresh.
+  InferenceModel(ModelSource source, const InferenceOptions& options);
 
   const LlamaConfig& config() const { return source_.config; }
   Session& session() { return *session_; }

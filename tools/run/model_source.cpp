@@ -60,15 +60,24 @@ void fill_model(Session& session, const ModelSource& source) {
   }
 }
 
-std::optional<LoraConfig> lora_of(const TrainOptions& options) {
+std::optional<LoraConfig> lora_of(const TrainOptions& options, const LlamaConfig& model) {
   if (options.method != "lora") return std::nullopt;
   LoraConfig lora{.rank = options.lora.rank,
                   .alpha = options.lora.alpha,
                   .dropout = options.lora.dropout,
                   .use_rslora = options.lora.use_rslora,
                   .target_modules = options.lora.target_modules,
-                  .base_model_name = options.model.path};
-  check_lora_config(lora);
+                  .base_model_name = options.model.path,
+                  .target_expression = options.lora.target_expression,
+                  .exclude_modules = options.lora.exclude_modules,
+                  .layers_to_transform = options.lora.layers_to_transform,
+                  .layers_pattern = options.lora.layers_pattern,
+                  .rank_pattern = options.lora.rank_pattern,
+                  .alpha_pattern = options.lora.alpha_pattern,
+                  .modules_to_save = options.lora.modules_to_save,
+                  .use_dora = options.lora.use_dora,
+                  .gaussian_init = options.lora.init == "gaussian"};
+  check_lora_config(lora, model);
   return lora;
 }
 

@@ -28,8 +28,9 @@ ModelSource open_model_folder(const std::string& folder);
 // Fills weights (and the rope table) of a planned session.
 void fill_model(Session& session, const ModelSource& source);
 
-// The adapter that the configuration asks for, or nothing for full fine-tuning.
-std::optional<LoraConfig> lora_of(const TrainOptions& options);
+// The adapter that the configuration asks for, or nothing for full fine-tuning. Throws ConfigError for one
+// that the model cannot have.
+std::optional<LoraConfig> lora_of(const TrainOptions& options, const LlamaConfig& model);
 
 // The program's dtypes for a name of the option `precision`.
 Precision precision_of(const std::string& name);

@@ -43,6 +43,6 @@ struct Programs {
   std::vector<const Tape*> views() const;
 };
 
-Programs record_programs(const ProgramSpec& spec, bool keep_logits = false);
+Programs record_programs(const ProgramSpec& spec, bool keep_logits = true);
 
 }  // namespace lethe

@@ -16,6 +16,7 @@
 #include "tools/run/chat_files.h"
 #include "tools/run/fit.h"
 #include "tools/run/memory_budget.h"
+#include "tools/run/proof.h"
 
 namespace lethe {
 namespace {
@@ -31,13 +32,18 @@ std::string checkpoint_folder(const TrainOptions& options) {
 }
 
 OptimizerOptions optimizer_of(const TrainOptions& o) {
+  GroupingOptions grouping;
+  if (o.method == "lora" && o.lora.plus_ratio != 1) {
+    grouping.learning_rate_multipliers = {{".lora_B.", o.lora.plus_ratio}};
+  }
   return {.name = o.optimizer.name,
           .learning_rate = o.optimizer.learning_rate,
           .beta1 = o.optimizer.beta1,
           .beta2 = o.optimizer.beta2,
           .epsilon = o.optimizer.epsilon,
           .weight_decay = o.optimizer.weight_decay,
-          .max_gradient_norm = o.train.max_gradient_norm};
+          .max_gradient_norm = o.train.max_gradient_norm,
+          .grouping = grouping};
 }
 
 ScheduleOptions schedule_options_of(const TrainOptions& o) {
@@ -111,11 +117,20 @@ void require_same_chat(const std::string& file, const nlohmann::json& saved,
                   now ? fmt::format("\"{}\", hash {}", now->name(), now->hash()) : "absent"));
 }
 
+// The base of a run's adapter once more.
+ModelSource source_again(const PreparedRun& run) {
+  if (run.model.files) return open_model_folder(run.model.path);
+  ModelSource fresh;
+  fresh.config = run.model.config;
+  fresh.initial_seed = run.model.initial_seed;
+  return fresh;
+}
+
 }  // namespace
 
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
   return {.config = config,
-          .lora = lora_of(options),
+          .lora = lora_of(options, config),
           .precision = precision_of(options),
           .recompute = recompute_from(options.train.recompute),
           .recompute_layers = options.train.recompute_layers,
@@ -169,7 +184,8 @@ TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
   session_ = make_session(programs_, prepared_.spec, std::move(backend), budget);
   trainer_.emplace(*session_, *programs_.step);
   fill_model(*session_, prepared_.model);
-  if (prepared_.spec.lora) initialise_lora(*session_, static_cast<uint64_t>(o.train.seed));
+  if (prepared_.spec.lora)
+    initialise_lora(*session_, static_cast<uint64_t>(o.train.seed), prepared_.spec.lora->gaussian_init);
   initialise_optimizer(*session_);
   session_->set<int64_t>(step::seed, {o.train.seed});
 }
@@ -184,6 +200,8 @@ StepRecord TrainingRun::complete(StepRecord record, const StepResult& result) {
   const double seconds = std::chrono::duration<double>(result.finished - last_finished_).count();
   last_finished_ = result.finished;
   record.result = result;
+  ++steps_taken_;
+  moved_ = moved_ || result.parameters_moved > 0;
   record.compute_seconds = std::max(0.0, seconds - record.data_seconds);
   record.share_moved = static_cast<double>(result.parameters_moved) /
                        static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
@@ -327,7 +345,48 @@ int64_t TrainingRun::resume() {
   return step_;
 }
 
-std::string TrainingRun::export_model(const std::string& folder) const {
+std::string TrainingRun::export_model(const std::string& folder) {
+  if (steps_taken_ > 0 && !moved_) {
+    throw RunError(fmt::format("{} is not written: in {} steps no weight changed", folder, steps_taken_));
+  }
+  const Proof proof = write_proven(
+      folder, [&](const std::string& to) { write_model_to(to); },
+      [&](const std::string& from) { return prove_model(from); });
+  log::info(fmt::format("{}: {}", folder, text_of(proof)));
+  return folder;
+}
+
+// Held against the model in memory, on the same device if a second model fits there.
+Proof TrainingRun::prove_model(const std::string& folder) {
+  const ProgramSpec& spec = prepared_.spec;
+  const Probe probe = make_probe(spec.config.vocab_size, spec.rows, spec.tokens);
+  const std::vector<float> original =
+      probe_logits(*session_, programs_.evaluate, programs_.logits, spec.rows, spec.tokens, probe);
+  const bool is_cpu = session_->backend().device().kind == DeviceKind::cpu;
+  InferenceOptions options{.adapter = spec.lora ? folder : "",
+                           .precision = prepared_.options.precision,
+                           .device = is_cpu ? "cpu" : prepared_.options.device,
+                           .rows = probe.rows,
+                           .tokens = probe.tokens,
+                           .threads = prepared_.options.threads};
+  const auto load = [&] {
+    return InferenceModel(spec.lora ? source_again(prepared_) : open_model_folder(folder), options);
+  };
+  std::optional<InferenceModel> loaded;
+  try {
+    loaded.emplace(load());
+  } catch (const MemoryError&) {
+    if (is_cpu) throw;
+    options.device = "cpu";
+    loaded.emplace(load());
+  }
+  const std::vector<float> found = probe_logits(loaded->session(), loaded->programs().evaluate,
+                                                loaded->programs().logits, probe.rows, probe.tokens, probe);
+  return compare_logits(original, found, spec.config.vocab_size, spec.config.num_hidden_layers,
+                        roundoff_of(spec.precision.compute));
+}
+
+void TrainingRun::write_model_to(const std::string& folder) const {
   if (prepared_.spec.lora) {
     save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
@@ -337,7 +396,6 @@ std::string TrainingRun::export_model(const std::string& folder) const {
     prepared_.data.tokenizer->save(folder);
   }
   if (prepared_.data.chat) write_chat_template(folder, *prepared_.data.chat);
-  return folder;
 }
 
 }  // namespace lethe

@@ -64,6 +64,8 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
 // The part of a request that needs no data: what `lethe plan` can say of a model alone.
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config);
 
+struct Proof;
+
 class TrainingRun {
  public:
   // Plans, allocates and fills the model. Throws MemoryError. trace: told what a GPU does; may be absent.
@@ -79,8 +81,9 @@ class TrainingRun {
 
   void save_checkpoint_now();
   // The trained model (full fine-tuning: a Hugging Face folder; LoRA: a PEFT adapter) under the output
-  // folder.
-  std::string export_model(const std::string& folder) const;
+  // folder. Loaded back and held against the model in memory before it gets that name; throws RunError if it
+  // does not compute the same, or if no step changed a weight.
+  std::string export_model(const std::string& folder);
 
   std::vector<Evaluation> evaluate_all();
 
@@ -96,6 +99,8 @@ class TrainingRun {
   std::optional<StepRecord> finish_step();
   StepRecord complete(StepRecord record, const StepResult& result);
   std::string state_json() const;
+  void write_model_to(const std::string& folder) const;
+  Proof prove_model(const std::string& folder);
 
   PreparedRun prepared_;
   Programs programs_;  // State and tapes live in the session
@@ -105,6 +110,8 @@ class TrainingRun {
   int64_t step_ = 0, tokens_ = 0, targets_ = 0;
   StepRecord queued_;  // of the last step, without its result
   QueuedRead::Clock::time_point last_finished_;
+  int64_t steps_taken_ = 0;  // by this object, and whether any of them
+  bool moved_ = false;       // changed a weight
 };
 
 }  // namespace lethe

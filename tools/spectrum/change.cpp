@@ -21,12 +21,15 @@ std::vector<double> read(const SafetensorsFile& file, const std::string& name, i
   return values;
 }
 
-std::vector<double> low_rank_product(const SafetensorsFile& file, const LinearModule& m,
-                                     const LoraConfig& lora) {
+std::vector<double> adapter_change(const SafetensorsFile& file, const LinearModule& m, const LoraConfig& lora,
+                                   const std::vector<double>& base) {
   const std::string prefix = "base_model.model." + m.path;
-  const std::vector<double> a = read(file, prefix + ".lora_A.weight", lora.rank * m.in);
-  const std::vector<double> b = read(file, prefix + ".lora_B.weight", m.out * lora.rank);
-  return scaled_product(b, a, m.out, lora.rank, m.in, lora.scale());
+  const LoraModule adapter = adapter_of(lora, m.path).value();
+  const std::vector<double> a = read(file, prefix + ".lora_A.weight", adapter.rank * m.in);
+  const std::vector<double> b = read(file, prefix + ".lora_B.weight", m.out * adapter.rank);
+  std::vector<double> change = scaled_product(b, a, m.out, adapter.rank, m.in, adapter.scale);
+  if (!lora.use_dora) return change;
+  return with_magnitudes(base, std::move(change), read(file, prefix + ".lora_magnitude_vector", m.out));
 }
 
 }  // namespace
@@ -54,7 +57,7 @@ void visit_changes(const std::string& base, const std::string& tuned,
                    .columns = m.in};
     c.base = read(*before.require(weight).file, weight, m.out * m.in);
     if (adapter) {
-      c.change = low_rank_product(*adapter->weights, m, adapter->config);
+      c.change = adapter_change(*adapter->weights, m, adapter->config, c.base);
     } else {
       c.change = read(*after->require(weight).file, weight, m.out * m.in);
       for (size_t i = 0; i < c.change.size(); ++i) c.change[i] -= c.base[i];

@@ -122,8 +122,10 @@ TEST_F(BadRequest, MissingTensorOrWrongShape) {
 TEST_F(BadRequest, UnsupportedModelFeature) {
   const std::string model = model_folder(), file = model + "/config.json";
   const auto whole = nlohmann::json::parse(read_bytes(file));
-  const std::pair<const char*, nlohmann::json> features[] = {
-      {"attention_bias", true}, {"hidden_act", "gelu"}, {"model_type", "gpt2"}, {"num_local_experts", 8}};
+  const std::pair<const char*, nlohmann::json> features[] = {{"attn_logit_softcapping", 30.0},
+                                                             {"hidden_act", "gelu"},
+                                                             {"model_type", "gpt2"},
+                                                             {"num_local_experts", 8}};
   for (const auto& [key, value] : features) {
     nlohmann::json changed = whole;
     changed[key] = value;

@@ -28,12 +28,14 @@ Attention::Attention(State& state, const std::string& path, const LlamaConfig& c
                          precision, base_trained);
   }
   if (!config.qk_norm) return;
-  const auto gain = [&](const std::string& name) {
-    return state.declare(
-        {.name = path + name, .dtype = precision.weights, .shape = {head_dim_}, .trainable = base_trained});
+  const auto gain = [&](const std::string& module) {
+    return state.declare({.name = module + ".weight",
+                          .dtype = precision.weights,
+                          .shape = {head_dim_},
+                          .trainable = base_trained || (trained && lora && is_saved_whole(*lora, module))});
   };
-  q_norm_ = gain(".q_norm.weight");
-  k_norm_ = gain(".k_norm.weight");
+  q_norm_ = gain(path + ".q_norm");
+  k_norm_ = gain(path + ".k_norm");
 }
 
 void Attention::append_copies(Tape& tape, ops::LoraCopies& copies) const {

@@ -163,8 +163,11 @@ std::vector<TensorToWrite> MergedModel::tensors(
     const std::string module = t.hf_name.substr(0, t.hf_name.rfind('.'));
     std::function<std::unique_ptr<Update>()> open;
     const auto map = std::ranges::find(maps, module, &LinearModule::path);
+    const bool is_weight = t.hf_name.ends_with(".weight");
     const auto is = map == maps.end() ? std::nullopt : adapter_of(adapter_.config, module);
-    if (is) {
+    if (!is_weight) {
+      // A bias stays as it is.
+    } else if (is) {
       open = [this, m = *map, l = *is] { return std::make_unique<Update>(adapter_, m, l); };
     } else if (is_saved_whole(adapter_.config, module)) {
       open = [this, name = "base_model.model." + t.hf_name, in = t.columns] {

@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
-#include "engine/files/file_replacement.h"
-#include "engine/files/text_file.h"
 #include "kernels/cpu/team.h"
+#include "model/weights/side_files.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/run/proof.h"
@@ -42,16 +42,6 @@ std::vector<float> logits_of(const std::string& folder, const std::string& adapt
                        {.adapter = adapter, .rows = probe.rows, .tokens = probe.tokens, .threads = threads});
   const Programs& programs = model.programs();
   return probe_logits(model.session(), programs.evaluate, programs.logits, probe.rows, probe.tokens, probe);
-}
-
-// What else a model's folder holds that belongs to it: tokenizer and generation settings, as they are.
-void copy_companions(const std::string& from, const std::string& to) {
-  for (const char* name :
-       {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-        "added_tokens.json", "chat_template.jinja", "generation_config.json", "vocab.json", "merges.txt"}) {
-    const auto source = std::filesystem::path(from) / name;
-    if (std::filesystem::exists(source)) replace_file(to + "/" + name, read_text(source.string()));
-  }
 }
 
 void print(const MergedUpdate& u, bool json) {
@@ -116,7 +106,7 @@ int merge_command(const std::vector<std::string>& arguments) {
       config.dtype = name_in_config(t.type);
     }
     write_config(folder + "/config.json", config);
-    copy_companions(a.base, folder);
+    copy_side_files(a.base, folder);
     if (!changed) throw RunError(fmt::format("in {} no weight differs from the base's", folder));
   };
   const Proof proof = write_proven(a.output, write, [&](const std::string& folder) {

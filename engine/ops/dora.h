@@ -25,9 +25,9 @@ struct DoraFactors {
 // Records W A^T, A A^T and the factors. Once a program for each map. Throws ShapeError.
 DoraFactors dora_factors(Tape& tape, const DoraMap& map, const std::string& name = "dora");
 
-// y = z * factor. z: [rows, out], perhaps columns of a wider product; y: the same shape, written nowhere
-// else. The gradient goes to z and, by inverse_norm, to magnitude. Without magnitude (an invalid Var) z alone
-// has one. Throws ShapeError.
+// y = z * factor. z: [rows, out], perhaps columns of a wider product; y: the same shape, read by no node yet.
+// The gradient goes to z and, by inverse_norm, to magnitude. Without magnitude (an invalid Var) z alone has
+// one. Throws ShapeError.
 void scale_columns(Tape& tape, Var z, const DoraFactors& factors, Var magnitude, Var y,
                    const std::string& name = "dora");
 

@@ -40,9 +40,9 @@ std::vector<AdapterTensor> adapter_tensors(const LlamaConfig& model, const LoraC
   }
   constexpr std::string_view weight = ".weight";
   for (const ModelTensor& t : model_tensors(model)) {
-    if (is_saved_whole(lora, t.hf_name.substr(0, t.hf_name.size() - weight.size()))) {
+    if (!t.hf_name.ends_with(weight)) continue;
+    if (is_saved_whole(lora, t.hf_name.substr(0, t.hf_name.size() - weight.size())))
       add(t.hf_name, t.shape());
-    }
   }
   return tensors;
 }

@@ -74,6 +74,8 @@ Names other_modules(const LlamaConfig& model) {
     names.push_back(layer);
     for (const char* part : {"self_attn", "mlp", "mlp.act_fn", "input_layernorm", "post_attention_layernorm"})
       names.push_back(fmt::format("{}.{}", layer, part));
+    for (const char* part : {"self_attn.q_norm", "self_attn.k_norm"})
+      if (model.qk_norm) names.push_back(fmt::format("{}.{}", layer, part));
   }
   return names;
 }

@@ -19,8 +19,8 @@ struct Variant {
   Recompute recompute = Recompute::none;
   int64_t recompute_layers = 0;
   std::vector<std::string> targets = {};  // of LoRA; all seven where none is named
-  std::string family = "llama";
   void (*change)(LoraConfig&) = nullptr;
+  std::string family = "llama";
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) {
@@ -166,13 +166,13 @@ std::vector<Variant> variants() {
       {"lora_dropout_norms", false, 3, 0.3, Recompute::norms},
       {"lora_dropout_mlp", false, 3, 0.3, Recompute::mlp},
       {"lora_dropout_block", true, 3, 0.3, Recompute::block},
-      {"qwen2_norms", true, 0, 0, Recompute::norms, 0, {}, "qwen2"},
-      {"qwen2_lora_block", false, 3, 0, Recompute::block, 0, {}, "qwen2"},
-      {"qwen3_block", false, 0, 0, Recompute::block, 0, {}, "qwen3"},
-      {"qwen3_lora_norms", true, 3, 0, Recompute::norms, 0, {}, "qwen3"},
-      {"qwen3_lora_dropout_block", false, 2, 0.3, Recompute::block, 0, {"k_proj"}, "qwen3"},
-      {"smollm3_mlp", true, 0, 0, Recompute::mlp, 0, {}, "smollm3"},
-      {"smollm3_lora_dropout_block", false, 3, 0.3, Recompute::block, 0, {}, "smollm3"},
+      {"qwen2_norms", true, 0, 0, Recompute::norms, 0, {}, nullptr, "qwen2"},
+      {"qwen2_lora_block", false, 3, 0, Recompute::block, 0, {}, nullptr, "qwen2"},
+      {"qwen3_block", false, 0, 0, Recompute::block, 0, {}, nullptr, "qwen3"},
+      {"qwen3_lora_norms", true, 3, 0, Recompute::norms, 0, {}, nullptr, "qwen3"},
+      {"qwen3_lora_dropout_block", false, 2, 0.3, Recompute::block, 0, {"k_proj"}, nullptr, "qwen3"},
+      {"smollm3_mlp", true, 0, 0, Recompute::mlp, 0, {}, nullptr, "smollm3"},
+      {"smollm3_lora_dropout_block", false, 3, 0.3, Recompute::block, 0, {}, nullptr, "smollm3"},
   };
 }
 

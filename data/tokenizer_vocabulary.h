@@ -32,4 +32,9 @@ struct TokenizerVocabulary {
 // model, pre or type, a merge of pieces that are not there, an id outside the vocabulary.
 std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerVocabulary& vocabulary, const std::string& name);
 
+// The lists of a model's folder: tokenizer.model, or the byte-level BPE of a tokenizer.json, and what
+// tokenizer_config.json says beside it; the ids up to `size` that have no piece get "[PAD<id>]", unused.
+// Throws DataError when there is no tokenizer, FormatError for one that such lists cannot express.
+TokenizerVocabulary read_vocabulary(const std::string& folder, int64_t size);
+
 }  // namespace lethe

@@ -11,10 +11,12 @@
 #include "data/chat_encoder.h"
 #include "data/tokenizer.h"
 #include "engine/error.h"
+#include "model/weights/gguf_model.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/run/chat_files.h"
 #include "tools/run/generator.h"
+#include "tools/run/model_tokenizer.h"
 #include "tools/run/text_stream.h"
 
 namespace lethe {
@@ -31,7 +33,7 @@ struct GenerateArguments {
 };
 
 void add_options(CLI::App& app, GenerateArguments& a) {
-  app.add_option("MODEL", a.model, "folder of a Hugging Face model")->required();
+  app.add_option("MODEL", a.model, "folder of a Hugging Face model, or a GGUF file")->required();
   auto* prompt = app.add_option("--prompt", a.prompt, "text to continue; - reads standard input");
   auto* ids = app.add_option("--ids", a.ids, "token ids to continue, instead of text");
   ids->excludes(prompt)->delimiter(',');
@@ -164,10 +166,10 @@ int generate_command(const std::vector<std::string>& arguments) {
   add_options(app, a);
   parse(app, arguments);
 
-  const LlamaConfig config = parse_config(a.model + "/config.json");
+  const LlamaConfig config = read_model_config(a.model);
   std::unique_ptr<Tokenizer> tokenizer;
   if (a.ids.empty() || !a.stops.empty())
-    tokenizer = open_tokenizer(a.tokenizer.empty() ? a.model : a.tokenizer);
+    tokenizer = open_model_tokenizer(a.tokenizer.empty() ? a.model : a.tokenizer);
   const std::vector<GenerationRequest> requests = requests_of(a, config, tokenizer.get());
   int64_t longest = 0, reading = 0;
   for (const GenerationRequest& r : requests) {

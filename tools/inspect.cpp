@@ -11,6 +11,7 @@
 #include "engine/files/safetensors_writer.h"
 #include "engine/host_values.h"
 #include "engine/step_inputs.h"
+#include "model/weights/gguf_model.h"
 #include "model/weights/names.h"
 #include "tools/command.h"
 #include "tools/commands.h"
@@ -138,7 +139,7 @@ int inspect_command(const std::vector<std::string>& arguments) {
   CLI::App app("Writes logits, losses and gradients for given token ids.", "lethe inspect");
   std::string folder, ids_file, out_file;
   InferenceOptions options;
-  app.add_option("MODEL", folder, "folder of a Hugging Face model")->required();
+  app.add_option("MODEL", folder, "folder of a Hugging Face model, or a GGUF file")->required();
   app.add_option("--ids", ids_file,
                  "JSON: {\"ids\": rows, \"labels\": rows}; labels[i] follows ids[i], -100: no target")
       ->required();
@@ -152,7 +153,7 @@ int inspect_command(const std::vector<std::string>& arguments) {
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
   parse(app, arguments);
 
-  const LlamaConfig config = parse_config(folder + "/config.json");
+  const LlamaConfig config = read_model_config(folder);
   const IdRows rows = parse_ids(ids_file, config);
   options.rows = static_cast<int64_t>(rows.ids.size());
   options.tokens = rows.longest;

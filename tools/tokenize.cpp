@@ -12,6 +12,7 @@
 #include "data/tokenizer.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/run/model_tokenizer.h"
 
 namespace lethe {
 namespace {
@@ -144,7 +145,7 @@ int tokenize_command(const std::vector<std::string>& arguments) {
   parse(app, arguments);
   a.encode.parse_special = a.special;
   const std::vector<std::string> inputs = inputs_of(a);
-  const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(a.tokenizer);
+  const std::unique_ptr<Tokenizer> tokenizer = open_model_tokenizer(a.tokenizer);
   for (const std::string& input : inputs) {
     if (a.lines) {
       tokenize_lines(a, *tokenizer, input);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/tokenizer/pipeline.h"
+#include "data/tokenizer/pre_names.h"
 #include "data/tokenizer/sentencepiece.h"
 #include "data/tokenizer_vocabulary.h"
 #include "engine/error.h"
@@ -115,8 +116,9 @@ Json byte_level(bool use_regex) {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", use_regex}};
 }
 
-// The part of a tokenizer.json that each name stands for.
-Json pre_tokenizer_of(const TokenizerVocabulary& v, const std::string& name) {
+}  // namespace
+
+Json pre_tokenizer_named(const std::string& pre) {
   // The published files' own.
   constexpr const char* llama3 =
       "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
@@ -127,12 +129,20 @@ Json pre_tokenizer_of(const TokenizerVocabulary& v, const std::string& name) {
   const auto sequence = [](Json first, Json second) {
     return Json{{"type", "Sequence"}, {"pretokenizers", {std::move(first), std::move(second)}}};
   };
-  if (v.pre == "gpt-2" || v.pre == "default" || v.pre.empty()) return byte_level(true);
-  if (v.pre == "llama-bpe" || v.pre == "llama3" || v.pre == "llama-v3") {
+  if (pre == "gpt-2" || pre == "default" || pre.empty()) return byte_level(true);
+  if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3") {
     return sequence(isolated(llama3), byte_level(false));
   }
-  if (v.pre == "qwen2") return sequence(isolated(qwen2), byte_level(false));
-  if (v.pre == "smollm") return sequence({{"type", "Digits"}, {"individual_digits", true}}, byte_level(true));
+  if (pre == "qwen2") return sequence(isolated(qwen2), byte_level(false));
+  if (pre == "smollm") return sequence({{"type", "Digits"}, {"individual_digits", true}}, byte_level(true));
+  return nullptr;
+}
+
+namespace {
+
+Json pre_tokenizer_of(const TokenizerVocabulary& v, const std::string& name) {
+  Json found = pre_tokenizer_named(v.pre);
+  if (!found.is_null()) return found;
   throw FormatError(name, "tokenizer.ggml.pre",
                     fmt::format("the pre-tokenizer \"{}\" is not implemented", v.pre));
 }

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "engine/files/convert.h"
 #include "engine/files/json_file.h"
+#include "model/weights/gguf_model.h"
 #include "model/weights/names.h"
 #include "model/weights/side_files.h"
 
@@ -37,8 +37,7 @@ TensorToWrite converted(const StoredTensor& stored, const std::string& name, Sto
     const int64_t width = stored.entry->width(), all = count * width;
     if (stored.entry->type == type) {
       const int64_t row = width * bits_of(type) / 8;
-      std::memcpy(to, stored.file->bytes(*stored.entry).data() + first * row,
-                  static_cast<size_t>(count * row));
+      stored.file->read_bytes(*stored.entry, first * row, count * row, to);
       return;
     }
     values->resize(static_cast<size_t>(all * size_of(between)));
@@ -51,7 +50,13 @@ TensorToWrite converted(const StoredTensor& stored, const std::string& name, Sto
   return {name, type, stored.entry->shape, std::move(fill)};
 }
 
-std::string config_with_dtype(const std::string& path, const char* dtype) {
+std::string config_with_dtype(const std::string& model, const LlamaConfig& config_read, const char* dtype) {
+  if (is_gguf(model)) {
+    LlamaConfig written = config_read;
+    written.dtype = dtype;
+    return config_text(written);
+  }
+  const std::string path = (std::filesystem::path(model) / "config.json").string();
   const std::string text = read_text(path);
   parse_json(path, text);  // strictly: no key twice
   auto config = nlohmann::ordered_json::parse(text);
@@ -76,8 +81,8 @@ void convert_model(const ModelFiles& files, const LlamaConfig& config, const std
     const StoredTensor stored = files.require(t.hf_name);
     tensors.push_back(converted(stored, t.hf_name, options.type.value_or(stored.entry->type)));
   }
-  const std::string text = config_with_dtype((fs::path(files.directory()) / "config.json").string(),
-                                             dtype_name(options.type.value_or(first)));
+  const std::string text =
+      config_with_dtype(files.directory(), config, dtype_name(options.type.value_or(first)));
   fs::create_directories(folder, error);
   if (error) throw IoError(folder, error.message());
   write_model(folder, tensors, options.shard_bytes);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/files/safetensors.h"
 #include "engine/log.h"
 #include "model/transformer.h"
 #include "model/weights/names.h"
@@ -14,7 +15,7 @@ namespace {
 
 // A tensor of a file and where it belongs.
 struct Placed {
-  const SafetensorsFile* file;
+  const TensorFile* file;
   const SafetensorsEntry* entry;
   Buffer buffer;
 };

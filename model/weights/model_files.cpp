@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "engine/files/json_file.h"
+#include "engine/files/safetensors.h"
 #include "engine/log.h"
+#include "model/weights/gguf_model.h"
 
 namespace lethe {
 namespace {
@@ -161,6 +163,11 @@ std::string index_text(const std::string& directory, const std::vector<std::vect
 ModelFiles ModelFiles::open(const std::string& directory) {
   ModelFiles model;
   model.directory_ = directory;
+  if (is_gguf(directory)) {
+    model.path_ = directory;
+    model.add(std::make_unique<GgufModel>(directory));
+    return model;
+  }
   if (!fs::is_directory(directory))
     throw FormatError(directory, "", "is not a model's folder: there is no such folder");
   const std::string single = in(directory, single_name), index = in(directory, index_name);
@@ -179,7 +186,7 @@ ModelFiles ModelFiles::open(const std::string& directory) {
   return model;
 }
 
-void ModelFiles::add(std::unique_ptr<SafetensorsFile> file) {
+void ModelFiles::add(std::unique_ptr<TensorFile> file) {
   for (const SafetensorsEntry& entry : file->entries()) {
     const auto [where, is_new] = index_.emplace(entry.name, tensors_.size());
     if (!is_new) {

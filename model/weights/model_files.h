@@ -1,4 +1,4 @@
-// A model's folder: its tensors in one safetensors file, or in shards with an index.
+// A model's folder: its tensors in one safetensors file, or in shards with an index; or its GGUF file.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/files/safetensors.h"
 #include "engine/files/safetensors_writer.h"
+#include "engine/files/tensor_file.h"
 
 namespace lethe {
 
 // A tensor and the file it lies in.
 struct StoredTensor {
-  const SafetensorsFile* file = nullptr;
+  const TensorFile* file = nullptr;
   const SafetensorsEntry* entry = nullptr;
 
   explicit operator bool() const { return entry != nullptr; }
@@ -24,13 +24,14 @@ struct StoredTensor {
 
 class ModelFiles {
  public:
-  // Opens model.safetensors, or every shard that model.safetensors.index.json names. Throws FormatError if
-  // there are both or neither, if the index and the shards do not hold the same tensors, each once, or if a
-  // file is refused; pickle files (pytorch_model.bin) are never read.
+  // Opens model.safetensors, or every shard that model.safetensors.index.json names; or a file NAME.gguf,
+  // whose tensors go by their Hugging Face names (model/weights/gguf_model.h). Throws FormatError if there
+  // are both or neither, if the index and the shards do not hold the same tensors, each once, or if a file is
+  // refused; pickle files (pytorch_model.bin) are never read.
   static ModelFiles open(const std::string& directory);
 
   const std::string& directory() const { return directory_; }
-  const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
+  const std::vector<std::unique_ptr<TensorFile>>& files() const { return files_; }
   // The file or index that stands for the whole in messages.
   const std::string& path() const { return path_; }
   // In the order of files and bytes.
@@ -41,11 +42,11 @@ class ModelFiles {
   StoredTensor require(std::string_view name) const;
 
  private:
-  void add(std::unique_ptr<SafetensorsFile> file);
+  void add(std::unique_ptr<TensorFile> file);
   void open_shards();
 
   std::string directory_, path_;
-  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::vector<std::unique_ptr<TensorFile>> files_;
   std::vector<StoredTensor> tensors_;
   std::unordered_map<std::string_view, size_t> index_;
 };

@@ -9,13 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "engine/files/safetensors.h"
 #include "engine/files/safetensors_writer.h"
 #include "engine/tensor.h"
 #include "model/config.h"
 
 namespace lethe {
-
-class SafetensorsFile;
 
 // y = W x + scale B A dropout(x), on the targeted maps (Hu et al., "LoRA", 2021). Names of modules are given
 // as PEFT takes them: a list, each entry a module's full name or its end from a "." on, or a regular

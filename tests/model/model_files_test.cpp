@@ -22,7 +22,7 @@ TensorToWrite tensor(const std::string& name, int64_t bytes) {
   return tensor_to_write(name, StoredType::f32, {bytes / 4}, values.data(), DType::f32);
 }
 
-std::vector<std::string> names_in(const SafetensorsFile& file) {
+std::vector<std::string> names_in(const TensorFile& file) {
   std::vector<std::string> names;
   for (const SafetensorsEntry& entry : file.entries()) names.push_back(entry.name);
   return names;

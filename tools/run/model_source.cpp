@@ -6,6 +6,7 @@
 
 #include "engine/rng.h"
 #include "model/transformer.h"
+#include "model/weights/gguf_model.h"
 #include "model/weights/load.h"
 #include "model/weights/names.h"
 
@@ -34,8 +35,7 @@ std::string fingerprint_of(const LlamaConfig& config, const std::optional<ModelF
 }  // namespace
 
 ModelSource open_model_folder(const std::string& folder) {
-  ModelSource source{
-      .config = parse_config(folder + "/config.json"), .files = ModelFiles::open(folder), .path = folder};
+  ModelSource source{.config = read_model_config(folder), .files = ModelFiles::open(folder), .path = folder};
   check_model_files(*source.files, source.config);
   source.fingerprint = fingerprint_of(source.config, source.files, 0);
   return source;

@@ -12,6 +12,7 @@
 #include "engine/log.h"
 #include "engine/rng.h"
 #include "tools/run/chat_files.h"
+#include "tools/run/model_tokenizer.h"
 
 namespace lethe {
 namespace {
@@ -91,7 +92,7 @@ TokenizedText tokenize_text(const std::string& path, const TrainOptions::Data& d
 
 RunData prepare_data(const TrainOptions& options) {
   RunData made;
-  made.tokenizer = open_tokenizer(options.data.tokenizer);
+  made.tokenizer = open_model_tokenizer(options.data.tokenizer);
   const Tokenizer& tokenizer = *made.tokenizer;
   if (!options.data.chat_template.empty()) made.chat = open_chat_template(options.data.chat_template);
   const ChatTemplate* chat = made.chat ? &*made.chat : nullptr;

@@ -11,11 +11,13 @@
 #include "engine/checkpoint.h"
 #include "engine/log.h"
 #include "engine/step_inputs.h"
+#include "model/weights/gguf_model.h"
 #include "model/weights/save.h"
 #include "model/weights/side_files.h"
 #include "tools/run/chat_files.h"
 #include "tools/run/fit.h"
 #include "tools/run/memory_budget.h"
+#include "tools/run/model_tokenizer.h"
 #include "tools/run/proof.h"
 
 namespace lethe {
@@ -391,7 +393,12 @@ void TrainingRun::write_model_to(const std::string& folder) const {
     save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
   } else {
     save_model(folder, *session_, prepared_.model.config);
-    if (!prepared_.model.path.empty()) copy_side_files(prepared_.model.path, folder);
+    const std::string& base = prepared_.model.path;
+    if (is_gguf(base)) {
+      save_gguf_side_files(base, folder);
+    } else if (!base.empty()) {
+      copy_side_files(base, folder);
+    }
     // Beside the model, so that its folder is all that `lethe generate` needs.
     prepared_.data.tokenizer->save(folder);
   }

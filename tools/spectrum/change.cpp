@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "model/merge.h"
+#include "model/weights/gguf_model.h"
 #include "model/weights/names.h"
 #include "model/weights/peft.h"
 #include "tools/spectrum/spectrum.h"
@@ -15,7 +16,7 @@
 namespace lethe {
 namespace {
 
-std::vector<double> read(const SafetensorsFile& file, const std::string& name, int64_t count) {
+std::vector<double> read(const TensorFile& file, const std::string& name, int64_t count) {
   std::vector<double> values(static_cast<size_t>(count));
   file.read(name, {values.data(), DType::f64, 0});
   return values;
@@ -36,7 +37,7 @@ std::vector<double> adapter_change(const SafetensorsFile& file, const LinearModu
 
 void visit_changes(const std::string& base, const std::string& tuned,
                    const std::function<void(const WeightChange&)>& visit) {
-  const LlamaConfig config = parse_config(base + "/config.json");
+  const LlamaConfig config = read_model_config(base);
   const ModelFiles before = ModelFiles::open(base);
   check_model_files(before, config);
   std::optional<AdapterFiles> adapter;

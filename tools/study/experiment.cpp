@@ -13,6 +13,7 @@
 #include "engine/log.h"
 #include "engine/rng.h"
 #include "tools/metrics/progress.h"
+#include "tools/run/model_tokenizer.h"
 #include "tools/run/signals.h"
 #include "tools/run/study_model.h"
 
@@ -70,7 +71,7 @@ std::string label_of(const std::string& method, int64_t rank) {
 StudyData prepare_study_data(const StudyOptions& o, const StudyTexts& texts) {
   StudyData made;
   made.tokenizer_path = train_tokenizer(o, texts);
-  made.tokenizer = open_tokenizer(made.tokenizer_path);
+  made.tokenizer = open_model_tokenizer(made.tokenizer_path);
   const TrainOptions::Data data = data_options(o);
   const RowOptions rows{.tokens_per_row = o.sequence_length};
   const auto open = [&](const StudyText& text, double held_out) {

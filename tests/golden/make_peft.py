@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Adapters that PEFT makes of a tiny Llama, and the logits it has with them: plain LoRA with patterns, rsLoRA,
-DoRA, and modules trained whole. Also which maps PEFT adapts for some configurations.
+DoRA, and modules trained whole; which maps PEFT adapts for each; and what PiSSA leaves of a base's weights.
 
     python tests/golden/make_peft.py tests/golden/peft
 
@@ -65,6 +65,10 @@ def make(folder):
         golden[name] = adapted(torch.tensor(IDS)).logits.flatten().tolist()
         golden[name + ".modules"] = sorted(n for n, m in adapted.base_model.model.named_modules()
                                            if hasattr(m, "lora_A"))
+    pissa = get_peft_model(model(), LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=6, target_modules=SEVEN,
+                                               init_lora_weights="pissa"))
+    golden["pissa.rest"] = {n.replace(".base_layer", ""): w.flatten().tolist()
+                            for n, w in pissa.base_model.model.named_parameters() if "base_layer" in n and ".1." in n}
     with open(os.path.join(folder, "golden.json"), "w") as out:
         json.dump(golden, out)
 

@@ -1,25 +1,12 @@
 #include "kernels/cross_entropy.h"
 
 #include <atomic>
-#include <limits>
 
+#include "kernels/cpu/largest.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_exp.h"
 
 namespace lethe::kernels::cpu {
-namespace {
-
-template <class T>
-compute_t<T> largest(const T* x, int64_t width) {
-  using C = compute_t<T>;
-  C most = -std::numeric_limits<C>::infinity();
-#pragma omp simd reduction(max : most)
-  for (int64_t j = 0; j < width; ++j) most = static_cast<C>(x[j]) > most ? static_cast<C>(x[j]) : most;
-  return most;
-}
-
-}  // namespace
-
 template <class T>
 void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* losses, compute_t<T>* lse) {
   using C = compute_t<T>;

@@ -2,9 +2,8 @@
 // exponentials below it, and the pairs are joined in a fixed order. Backward is one pass that may write where
 // it read. Training does both in one launch, over the logits, from registers where a row fits there
 // (cross_entropy_on_chip.cu). Rows without a label are left before they are read.
-#include <math_constants.h>
-
 #include "kernels/cross_entropy.h"
+#include "kernels/cuda/best.cuh"
 #include "kernels/cuda/cross_entropy_on_chip.cuh"
 #include "kernels/cuda/device.cuh"
 
@@ -166,39 +165,14 @@ __global__ void __launch_bounds__(kMostThreads)
   write_gradient<N>(x, width, label, all.most + log_sum, scale, x, Write::overwrite);
 }
 
-// The largest logit's first index is the label's.
-template <class C>
-struct Best {
-  C value;
-  int32_t index;
-
-  __device__ Best join(const Best& other) const {
-    const bool better = other.value > value || (other.value == value && other.index < index);
-    return better ? other : *this;
-  }
-};
-
 template <class T>
 __global__ void correct(Rows<const T> logits, const int32_t* labels, unsigned long long* total) {
-  using C = compute_t<T>;
-  __shared__ Best<C> shared[kMostThreads / 32];
+  __shared__ Best<compute_t<T>> shared[kMostThreads / 32];
   const int64_t row = blockIdx.x;
   if (labels[row] == kIgnoredLabel) return;
-  const T* x = row_of(logits, row);
-  Best<C> best{-static_cast<C>(CUDART_INF), INT32_MAX};
-  for (int64_t j = threadIdx.x; j < logits.width; j += blockDim.x)
-    best = best.join({widen(x[j]), static_cast<int32_t>(j)});
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    best = best.join(
-        {__shfl_xor_sync(0xffffffffu, best.value, step), __shfl_xor_sync(0xffffffffu, best.index, step)});
-  }
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = best;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (unsigned w = 1; w < blockDim.x / 32; ++w) best = best.join(shared[w]);
+  const auto best = best_of_row(row_of(logits, row), logits.width, shared);
   // Whole numbers: the order of the rows does not matter.
-  if (best.index == labels[row]) atomicAdd(total, 1ull);
+  if (threadIdx.x == 0 && best.place == labels[row]) atomicAdd(total, 1ull);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "tools/eval/result_log.h"
 #include "tools/eval/scoring_model.h"
 #include "tools/eval/tasks/tasks.h"
+#include "tools/eval/text_run.h"
 #include "tools/metrics/progress.h"
 #include "tools/options/nearest.h"
 #include "tools/run/model_tokenizer.h"
@@ -26,23 +27,34 @@ using namespace eval;
 struct EvalArguments {
   std::string model, tokenizer, bos = "auto", output;
   std::vector<std::string> tasks;
-  ChoiceRunOptions run;
+  std::vector<std::string> texts;
+  std::string json_key = "text";
+  RunOptions run;
   int64_t batch = 0, tokens = 0;
   bool json = false;
   ScoringModelOptions scoring{.device = "auto"};
 };
 
-std::string list_of_tasks() {
-  std::string text = "\nTasks:\n";
-  for (const ChoiceTask& t : choice_tasks())
+template <class Tasks>
+void list(const Tasks& tasks, std::string& text) {
+  for (const auto& t : tasks)
     text += fmt::format("  {:14} {} ({})\n", t.name, t.purpose, fmt::join(t.files, ", "));
-  return text + "A task reads the files named behind it from DIR, and its examples from others there.\n";
+}
+
+std::string list_of_tasks() {
+  std::string text = "\nTasks, and the files that they read from DIR (their examples from others there):\n";
+  list(choice_tasks(), text);
+  list(text_tasks(), text);
+  return text;
 }
 
 void add_options(CLI::App& app, EvalArguments& a) {
   app.add_option("MODEL", a.model, "folder of a Hugging Face model, or a GGUF file")->required();
-  app.add_option("--tasks", a.tasks, "names, joined by commas")->required()->delimiter(',');
-  app.add_option("--data", a.run.data, "folder of the benchmarks' files; may be repeated")->required();
+  app.add_option("--tasks", a.tasks, "names, joined by commas")->delimiter(',');
+  app.add_option("--data", a.run.data, "folder of the tasks' files; may be repeated");
+  app.add_option("--text", a.texts,
+                 "a file, a folder or JSONL whose perplexity is measured; may be repeated");
+  app.add_option("--json-key", a.json_key, "of the text in JSONL");
   app.add_option("--shots", a.run.shots, "solved examples before each question")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--limit", a.run.limit, "the first N documents of each task; 0: all")
@@ -72,13 +84,28 @@ void add_options(CLI::App& app, EvalArguments& a) {
   app.footer(list_of_tasks());
 }
 
-const ChoiceTask& task_named(const std::string& name) {
+using Runs = std::vector<std::unique_ptr<ScoredRun>>;
+
+std::unique_ptr<ScoredRun> open_task(const std::string& name, const RunOptions& options) {
   std::vector<std::string> names;
   for (const ChoiceTask& t : choice_tasks()) {
-    if (t.name == name) return t;
+    if (t.name == name) return std::make_unique<ChoiceRun>(t, options);
+    names.push_back(t.name);
+  }
+  for (const TextTask& t : text_tasks()) {
+    if (t.name == name) return std::make_unique<TextRun>(t, options);
     names.push_back(t.name);
   }
   throw UsageError(fmt::format("there is no task {}; did you mean {}?", name, nearest(name, names)));
+}
+
+Runs open_tasks(const EvalArguments& a) {
+  if (a.tasks.empty() && a.texts.empty()) throw UsageError("--tasks or --text says what to run");
+  if (!a.tasks.empty() && a.run.data.empty()) throw UsageError("--data says where the tasks' files are");
+  Runs runs;
+  for (const std::string& name : a.tasks) runs.push_back(open_task(name, a.run));
+  for (const std::string& path : a.texts) runs.push_back(std::make_unique<TextRun>(path, a.json_key, a.run));
+  return runs;
 }
 
 // All that a document's result depends on, but the kind of device and how many are computed together.
@@ -99,12 +126,12 @@ nlohmann::json settings_of(const EvalArguments& a, const std::string& weights, c
 }
 
 // A pass that holds the longest request, and as many logits as the tasks ask for on the whole.
-PassLimits size_of_pass(const EvalArguments& a, const std::vector<ChoiceRun>& runs) {
+PassLimits size_of_pass(const EvalArguments& a, const Runs& runs) {
   int64_t longest = 1, most_wanted = 1, all = 0, longest_batch = 0;
   double share = 0;
-  for (const ChoiceRun& run : runs) {
+  for (const auto& run : runs) {
     double tokens = 0, wanted = 0;
-    for (const ScoreRequest& r : run.requests()) {
+    for (const ScoreRequest& r : run->requests()) {
       longest = std::max<int64_t>(longest, std::ssize(r.input));
       most_wanted = std::max<int64_t>(most_wanted, std::ssize(r.targets));
       tokens += static_cast<double>(r.input.size());
@@ -127,10 +154,10 @@ PassLimits size_of_pass(const EvalArguments& a, const std::vector<ChoiceRun>& ru
 // Draws how far the requests are.
 class Meter {
  public:
-  explicit Meter(const std::vector<ChoiceRun>& runs) {
-    for (const ChoiceRun& run : runs) {
-      for (const ScoreRequest& r : run.requests()) tokens_ += static_cast<double>(r.input.size());
-      progress_.total += std::ssize(run.requests());
+  explicit Meter(const Runs& runs) {
+    for (const auto& run : runs) {
+      for (const ScoreRequest& r : run->requests()) tokens_ += static_cast<double>(r.input.size());
+      progress_.total += std::ssize(run->requests());
     }
   }
   void done(const ScoreRequest& request) {
@@ -167,28 +194,27 @@ int eval_command(const std::vector<std::string>& arguments) {
   const auto tokenizer = open_model_tokenizer(a.tokenizer.empty() ? a.model : a.tokenizer);
   const Bos bos = a.bos == "auto" ? Bos::tokenizer : a.bos == "on" ? Bos::on : Bos::off;
   const PairEncoder encoder(*tokenizer, {.bos = bos});
-  std::vector<ChoiceRun> runs;
-  for (const std::string& name : a.tasks) runs.emplace_back(task_named(name), a.run);
+  const Runs runs = open_tasks(a);
   const nlohmann::json settings = settings_of(a, source.fingerprint, *tokenizer, encoder);
   ResultLog log = a.output.empty() ? ResultLog() : ResultLog(a.output, settings);
   for (const nlohmann::json& line : log.found())
-    for (ChoiceRun& run : runs) run.restore(line);
+    for (const auto& run : runs) run->restore(line);
 
-  for (ChoiceRun& run : runs) run.encode(encoder);
-  const bool asks = std::ranges::any_of(runs, [](const ChoiceRun& run) { return !run.requests().empty(); });
+  for (const auto& run : runs) run->encode(encoder);
+  const bool asks = std::ranges::any_of(runs, [](const auto& run) { return !run->requests().empty(); });
   if (asks) {
     a.scoring.size = size_of_pass(a, runs);
     ScoringModel model(a.model, a.scoring);
     Meter meter(runs);
-    for (ChoiceRun& run : runs) {
-      model.scorer().run(run.requests(), a.batch, [&](size_t request, const Score& score) {
-        if (const auto line = run.take(request, score)) log.append(*line);
-        meter.done(run.requests()[request]);
+    for (const auto& run : runs) {
+      model.scorer().run(run->requests(), a.batch, [&](size_t request, const Score& score) {
+        if (const auto line = run->take(request, score)) log.append(*line);
+        meter.done(run->requests()[request]);
       });
     }
   }
   std::vector<Summary> summaries;
-  for (const ChoiceRun& run : runs) summaries.push_back(run.summary());
+  for (const auto& run : runs) summaries.push_back(run->summary());
   if (!a.json) {
     std::cout << table_of(summaries);
     return 0;

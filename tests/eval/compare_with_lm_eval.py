@@ -25,8 +25,12 @@ FILES = {
     "winogrande": ("validation", "winogrande_dev.jsonl", "train", "winogrande_train.jsonl"),
     "piqa": ("validation", "piqa_val.jsonl", "train", "piqa_train.jsonl"),
     "openbookqa": ("test", "openbookqa_test.jsonl", "train", "openbookqa_train.jsonl"),
+    "wikitext": ("test", "wikitext_test.jsonl", None, None),
     "mmlu": ("test", "mmlu_test.jsonl", "dev", "mmlu_dev.jsonl"),
 }
+
+
+METRICS = ("acc", "acc_norm", "word_perplexity", "byte_perplexity", "bits_per_byte")
 
 
 def by_subject(path, folder):
@@ -47,9 +51,9 @@ def by_subject(path, folder):
 def tasks_of(name, data, shots):
     """(task of lm-eval, its definition, the document's number in our file by its number there)."""
     split, file, pool_split, pool_file = FILES[name]
-    path, pool = os.path.join(data, file), os.path.join(data, pool_file)
-    if not os.path.exists(pool):
-        if shots:
+    path, pool = os.path.join(data, file), os.path.join(data, pool_file or "")
+    if not os.path.isfile(pool):
+        if shots and pool_file:
             sys.exit(f"{name}: {pool} is not there, and --shots asks for it")
         pool = None
     if name != "mmlu":
@@ -76,12 +80,15 @@ def task_config(name, files):
 
 
 def write_line(out, name, sample, places):
-    answers = [r[0] if isinstance(r[0], (list, tuple)) else r for r in sample["resps"]]
     line = {"task": name, "document": places[sample["doc_id"]] if places else sample["doc_id"],
-            "prompt_sha256": sample["prompt_hash"], "log_likelihoods": [float(a[0]) for a in answers],
-            "greedy": [str(a[1]) == "True" for a in answers], "acc": int(sample["acc"])}
-    if "acc_norm" in sample:
-        line["acc_norm"] = int(sample["acc_norm"])
+            "prompt_sha256": sample["prompt_hash"]}
+    if name == "wikitext":
+        line["log_likelihood"], line["words"] = sample["word_perplexity"]
+        line["bytes"] = sample["byte_perplexity"][1]
+    else:
+        answers = [r[0] if isinstance(r[0], (list, tuple)) else r for r in sample["resps"]]
+        line.update(log_likelihoods=[float(a[0]) for a in answers], greedy=[str(a[1]) == "True" for a in answers])
+        line.update({m: int(sample[m]) for m in ("acc", "acc_norm") if m in sample})
     out.write(json.dumps(line) + "\n")
 
 
@@ -105,7 +112,7 @@ def reference(args):
                     write_line(out, name, sample, places)
     for parts in tasks.values():
         for part, _, _ in parts:
-            print(part, {k: v for k, v in results["results"][part].items() if k.startswith("acc")})
+            print(part, {k: v for k, v in results["results"][part].items() if k.split(",")[0] in METRICS})
     print(f"{seconds:.1f} s, tokenizing included")
 
 
@@ -113,6 +120,10 @@ def read(path):
     with open(path) as lines:
         records = [json.loads(line) for line in lines]
     return {(r["task"], r["document"]): r for r in records if "task" in r}
+
+
+def likelihoods(record):
+    return record.get("log_likelihoods") or [record["log_likelihood"]]
 
 
 def margin(values):
@@ -131,11 +142,12 @@ def compare(args):
         for key in shared:
             a, b = theirs[key], ours[key]
             prompts += a["prompt_sha256"] != b["prompt_sha256"]
-            greedy += a["greedy"] != b["greedy"]
-            furthest = max([furthest] + [abs(x - y) for x, y in zip(a["log_likelihoods"], b["log_likelihoods"])])
-            if any(a.get(m) != b.get(m) for m in ("acc", "acc_norm")):
+            greedy += a.get("greedy") != b.get("greedy")
+            pairs = zip(likelihoods(a), likelihoods(b), strict=True)
+            furthest = max([furthest] + [abs(x - y) for x, y in pairs])
+            if any(a.get(m) != b.get(m) for m in ("acc", "acc_norm", "words", "bytes")):
                 decisions += 1
-                close += margin(a["log_likelihoods"]) < args.tolerance
+                close += margin(likelihoods(a)) < args.tolerance
                 print(f"  {task} {key[1]}: {a} against {b}")
         print(f"{task}: {len(shared)} documents, furthest log-likelihood {furthest:.2e}, other prompts {prompts}, "
               f"other decisions {decisions} ({close} of them closer than {args.tolerance}), other greedy {greedy}, "

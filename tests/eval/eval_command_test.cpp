@@ -74,6 +74,33 @@ TEST_F(EvalCommand, DecidesAsTheHarnessDoes) {
   }
 }
 
+// Two windows of one text, none but the first whole. The harness sums thousands of nats in float: 2^-11 of a
+// nat is the last place.
+TEST_F(EvalCommand, ScoresTextsAsTheHarnessDoes) {
+  const std::string file = folder_ / "texts.jsonl";
+  ASSERT_EQ(eval({"--tasks", "wikitext", "--output", file}).status, 0);
+  const auto got = results(file), expected = results(kGolden + "/stories260k_wikitext.jsonl");
+  ASSERT_EQ(got.size(), 2u);
+  for (const auto& [key, theirs] : expected) {
+    for (const char* name : {"words", "bytes", "prompt_sha256"})
+      EXPECT_EQ(got.at(key).at(name), theirs.at(name));
+    EXPECT_NEAR(got.at(key).at("log_likelihood").get<double>(), theirs.at("log_likelihood").get<double>(),
+                2e-3);
+  }
+}
+
+TEST_F(EvalCommand, MeasuresAnyText) {
+  // The model's own golden text, whose mean loss another implementation found.
+  const json golden = json::parse(read_bytes(kModel + "/golden.json"));
+  const std::string file = write_text(folder_ / "story.txt", golden.at("loss_text").get<std::string>());
+  const CommandResult ran = eval({"--text", file, "--json", "--output", folder_ / "out.jsonl"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json line = results(folder_ / "out.jsonl").begin()->second;
+  const double targets = golden.at("loss_predicted_tokens"), nats = golden.at("mean_nll");
+  EXPECT_EQ(line.at("tokens"), targets);
+  EXPECT_NEAR(-line.at("log_likelihood").get<double>(), targets * nats, targets * 1e-5);
+}
+
 TEST_F(EvalCommand, DecisionsDoNotDependOnTheBatch) {
   const std::string all = folder_ / "all.jsonl";
   ASSERT_EQ(eval({"--tasks", kTasks, "--shots", "2", "--output", all}).status, 0);
@@ -126,6 +153,8 @@ TEST_F(EvalCommand, RefusesWhatIsWrong) {
     EXPECT_EQ(ran.status, 2) << ran.out;
     expect_parts(ran.err, parts);
   };
+  refused({}, {"--tasks", "--text"});
+  refused({"--text", folder_ / "none"}, {"none"});
   refused({"--tasks", "hellaswg"}, {"hellaswg", "hellaswag"});
   refused({"--tasks", "piqa", "--shots", "9"}, {"piqa_train.jsonl", "7", "10"});
   refused({"--tasks", "piqa", "--max-length", "513"}, {"513", "512"});

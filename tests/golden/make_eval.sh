@@ -8,3 +8,5 @@ for shots in 0 2; do
     --tasks hellaswag,arc_challenge,arc_easy,winogrande,piqa,openbookqa,mmlu \
     --out tests/golden/eval/stories260k_${shots}_shots.jsonl
 done
+python3 tests/eval/compare_with_lm_eval.py reference "$1" --data tests/golden/eval/data --tasks wikitext \
+  --out tests/golden/eval/stories260k_wikitext.jsonl

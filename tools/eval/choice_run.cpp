@@ -11,8 +11,7 @@
 
 namespace lethe::eval {
 
-ChoiceRun::ChoiceRun(const ChoiceTask& task, const ChoiceRunOptions& options)
-    : task_(&task), options_(options) {
+ChoiceRun::ChoiceRun(const ChoiceTask& task, const RunOptions& options) : task_(&task), options_(options) {
   Documents documents = Documents::find(options.data, task.files, task.name);
   if (options.limit > 0) documents.limit(static_cast<size_t>(options.limit));
   std::optional<Documents> pool;

@@ -1,47 +1,21 @@
-// One benchmark of given answers from its documents to its numbers.
+// A benchmark of given answers.
 #pragma once
 
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "tools/eval/choice_task.h"
-#include "tools/eval/scorer.h"
-#include "tools/eval/summary.h"
-#include "tools/eval/token_pair.h"
+#include "tools/eval/scored_run.h"
 
 namespace lethe::eval {
 
-struct ChoiceRunOptions {
-  std::vector<std::string> data;  // folders
-  int64_t shots = 0;
-  int64_t limit = 0;       // documents, the first ones; 0: all
-  int64_t max_length = 0;  // tokens
-};
-
-class ChoiceRun {
+class ChoiceRun final : public ScoredRun {
  public:
   // Reads the documents and draws the examples. Throws DataError, FormatError.
-  ChoiceRun(const ChoiceTask& task, const ChoiceRunOptions& options);
+  ChoiceRun(const ChoiceTask& task, const RunOptions& options);
 
-  const std::string& name() const { return task_->name; }
-  size_t documents() const { return items_.size(); }
-
-  // Takes a result of an earlier run; false if it is none of this benchmark's documents.
-  bool restore(const nlohmann::json& line);
-
-  // What the model must be asked: of all documents without a result. Several threads encode. Throws
-  // DataError.
-  void encode(const PairEncoder& encoder);
-  std::span<const ScoreRequest> requests() const { return requests_; }
-
-  // The score of a request. Returns the document's result when it was the last that it needed.
-  std::optional<nlohmann::json> take(size_t request, const Score& score);
-
-  // Of all documents that have a result. Throws DataError if none has.
-  Summary summary() const;
+  const std::string& name() const override { return task_->name; }
+  bool restore(const nlohmann::json& line) override;
+  void encode(const PairEncoder& encoder) override;
+  std::optional<nlohmann::json> take(size_t request, const Score& score) override;
+  Summary summary() const override;
 
  private:
   struct Item {
@@ -63,9 +37,8 @@ class ChoiceRun {
   Summary summary_of(const std::string& name, const std::vector<const Item*>& items) const;
 
   const ChoiceTask* task_;
-  ChoiceRunOptions options_;
+  RunOptions options_;
   std::vector<Item> items_;
-  std::vector<ScoreRequest> requests_;
   std::vector<Origin> origins_;  // of the requests
 };
 

@@ -8,4 +8,9 @@ const std::vector<ChoiceTask>& choice_tasks() {
   return tasks;
 }
 
+const std::vector<TextTask>& text_tasks() {
+  static const std::vector<TextTask> tasks = {wikitext()};
+  return tasks;
+}
+
 }  // namespace lethe::eval

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tools/eval/choice_task.h"
+#include "tools/eval/text_task.h"
 
 namespace lethe::eval {
 
@@ -15,13 +16,16 @@ ChoiceTask mmlu();
 ChoiceTask openbookqa();
 ChoiceTask piqa();
 ChoiceTask winogrande();
+TextTask wikitext();
 
 // In the order they are listed in.
 const std::vector<ChoiceTask>& choice_tasks();
+const std::vector<TextTask>& text_tasks();
 
 // What the files do with the texts, for tests.
 std::string hellaswag_text(const std::string& text);
 std::string hellaswag_query(const std::string& activity_label, const std::string& ctx_a,
                             const std::string& ctx_b);
+std::string wikitext_readable(const std::string& page);
 
 }  // namespace lethe::eval

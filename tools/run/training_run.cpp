@@ -390,7 +390,10 @@ Proof TrainingRun::prove_model(const std::string& folder) {
 
 void TrainingRun::write_model_to(const std::string& folder) const {
   if (prepared_.spec.lora) {
-    save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
+    const BaseReference base = base_reference(prepared_.model);
+    LoraConfig lora = *prepared_.spec.lora;
+    lora.base_revision = base.revision;
+    save_adapter(folder, *session_, lora, prepared_.model.config, base.name);
   } else {
     save_model(folder, *session_, prepared_.model.config);
     const std::string& base = prepared_.model.path;

@@ -1,8 +1,10 @@
 // How many documents a program is made for, and that no batch with more reaches it.
 #include <gtest/gtest.h>
 
+#include "engine/backend/backend.h"
 #include "engine/error.h"
 #include "tests/files.h"
+#include "tests/run/alone.h"
 #include "tests/run/small_run.h"
 #include "tools/run/run_data.h"
 #include "tools/run/training_run.h"
@@ -57,6 +59,19 @@ TEST(Documents, TheDeterministicSettingReachesTheProgram) {
   const TrainOptions asked = small_options(folder.path(), {"train.deterministic=true"});
   EXPECT_FALSE(program_spec_of(plain, {}).deterministic);
   EXPECT_TRUE(program_spec_of(asked, {}).deterministic);
+}
+
+TEST(Documents, PackedHaveTheLogitsTheyHaveAlone) {
+  for (const char* family : {"llama", "qwen2", "qwen3", "smollm3"}) {
+    for (const int64_t rank : {0, 3}) {
+      ProgramSpec spec = tiny_spec(DType::f64);
+      if (std::string(family) != "llama") use_family(spec.config, family);
+      if (rank > 0) spec.lora = tiny_lora(rank, 0);
+      EXPECT_LT(packed_against_alone(spec, {5, 1, 17, 2, 9}, [] { return make_cpu_backend({.threads = 2}); }),
+                1e-12)
+          << family;
+    }
+  }
 }
 
 }  // namespace

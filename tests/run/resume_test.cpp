@@ -46,6 +46,7 @@ TEST_P(Interrupted, AtAnyStepAndResumedEqualsTheUninterruptedRun) {
 INSTANTIATE_TEST_SUITE_P(
     Methods, Interrupted,
     testing::Values(Variant{"full", "full", {}}, Variant{"lora", "lora", {}},
+                    Variant{"lora_pissa", "lora", {"lora.init=pissa"}},
                     Variant{"full_bf16", "full", {"precision=bfloat16"}},
                     Variant{"full_bf16_state",
                             "full",

@@ -36,6 +36,34 @@ std::vector<double> product(int64_t rows, int64_t inner, int64_t columns, const 
   return c;
 }
 
+TEST(Svd, TheLargestPartsAreFoundWithoutTheRest) {
+  for (const auto& [rows, columns, rank] :
+       {std::tuple<int64_t, int64_t, int64_t>{40, 60, 3}, {60, 40, 8}, {7, 5, 5}, {5, 9, 20}}) {
+    // Values that fall by a third each: (1/3)^(4 * 6 + 2) is below the roundings.
+    const int64_t k = std::min(rows, columns);
+    Svd made = singular_value_decomposition(rows, columns, noise(rows * columns, 5).data());
+    std::vector<double> scaled = made.right_transposed;
+    for (int64_t i = 0; i < k * columns; ++i)
+      scaled[static_cast<size_t>(i)] *= std::pow(3.0, static_cast<double>(-(i / columns)));
+    const std::vector<double> a = product(rows, k, columns, made.left, scaled);
+    const Svd top = truncated_svd(rows, columns, a.data(), rank, 6, {1, 2});
+    const int64_t found = std::min(rank, k);
+    ASSERT_EQ(std::ssize(top.values), found);
+    ASSERT_EQ(std::ssize(top.left), rows * found);
+    std::vector<double> parts = top.right_transposed;
+    for (int64_t i = 0; i < found * columns; ++i)
+      parts[static_cast<size_t>(i)] *= top.values[static_cast<size_t>(i / columns)];
+    const std::vector<double> back = product(rows, found, columns, top.left, parts);
+    double squares = 0;
+    for (size_t i = 0; i < a.size(); ++i) squares += (a[i] - back[i]) * (a[i] - back[i]);
+    double rest = 0;  // what no matrix of that rank can take away (Eckart, Young 1936)
+    for (int64_t i = found; i < k; ++i) rest += std::pow(9.0, static_cast<double>(-i));
+    EXPECT_NEAR(std::sqrt(squares), std::sqrt(rest), 1e-13) << rows << " x " << columns;
+    for (int64_t i = 0; i < found; ++i)
+      EXPECT_NEAR(top.values[static_cast<size_t>(i)], std::pow(3.0, static_cast<double>(-i)), 1e-13);
+  }
+}
+
 TEST(Svd, OfADiagonalMatrixIsItsEntriesDescending) {
   const std::vector<double> a{0, 3, 0, 0, 0, -5, 1, 0, 0};
   const std::vector<double> values = singular_values(3, 3, a.data());

@@ -84,12 +84,17 @@ TrainOptions::Lora lora_of(const Settings& s) {
                           .modules_to_save = s.get<Names>("lora.modules_to_save"),
                           .use_dora = s.get<bool>("lora.use_dora"),
                           .init = s.get<std::string>("lora.init"),
+                          .pissa_passes = s.get<int64_t>("lora.pissa_passes"),
                           .plus_ratio = s.get<double>("lora.plus_ratio")};
   if (!lora.target_expression.empty()) {
     if (!s.is_default("lora.target_modules"))
       s.refuse("lora.target_expression", "excludes lora.target_modules");
     lora.target_modules.clear();
   }
+  if (lora.init == "pissa" && lora.use_dora)
+    s.refuse("lora.init", "pissa and lora.use_dora exclude each other");
+  if (lora.init != "pissa" && !s.is_default("lora.pissa_passes"))
+    s.refuse("lora.pissa_passes", "is for lora.init: pissa");
   if (lora.use_dora && lora.dropout > 0) s.refuse("lora.dropout", "must be 0 where lora.use_dora is set");
   if (lora.alpha == 0) {
     lora.alpha = 2 * static_cast<double>(lora.rank);

@@ -31,7 +31,8 @@ struct TrainOptions {
     std::vector<std::pair<std::string, double>> alpha_pattern;
     std::vector<std::string> modules_to_save;
     bool use_dora = false;
-    std::string init = "kaiming";  // or gaussian
+    std::string init = "kaiming";  // or gaussian, pissa
+    int64_t pissa_passes = 16;     // 0: the whole decomposition
     double plus_ratio = 1;         // LoRA+: the learning rate of B over that of A
   } lora;
   struct Data {

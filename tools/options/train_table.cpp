@@ -45,9 +45,13 @@ std::vector<Option> model_options() {
        "norms."},
       {"lora.use_dora", Type::boolean, "false", AnyValue{},
        "Also train a magnitude for each output of an adapted map (DoRA, Liu et al. 2024)."},
-      {"lora.init", Type::text, "kaiming", Choices{{"kaiming", "gaussian"}},
-       "How A begins: uniform in +-1/sqrt(inputs), or normal with standard deviation 1 / rank. B begins as "
-       "zero."},
+      {"lora.init", Type::text, "kaiming", Choices{{"kaiming", "gaussian", "pissa"}},
+       "How A begins: uniform in +-1/sqrt(inputs), or normal with standard deviation 1 / rank, B as zero. "
+       "pissa: both as the largest singular parts of the weight, which keeps the rest (PiSSA, Meng et al. "
+       "2024); the adapter written has twice the rank and fits the untouched base."},
+      {"lora.pissa_passes", Type::integer, "16", at_least(0),
+       "Passes of the search for those parts; 0: LAPACK's whole decomposition, which takes long for wide "
+       "maps."},
       {"lora.plus_ratio", Type::number, "1", above(0),
        "Learning rate of B over that of everything else (LoRA+, Hayou et al. 2024; 16 is a common choice)."},
   };

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "engine/checkpoint.h"
+#include "engine/host_values.h"
 #include "engine/log.h"
 #include "engine/step_inputs.h"
 #include "model/weights/gguf_model.h"
@@ -18,6 +19,7 @@
 #include "tools/run/fit.h"
 #include "tools/run/memory_budget.h"
 #include "tools/run/model_tokenizer.h"
+#include "tools/run/pissa.h"
 #include "tools/run/proof.h"
 
 namespace lethe {
@@ -188,8 +190,32 @@ TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora)
     initialise_lora(*session_, static_cast<uint64_t>(o.train.seed), prepared_.spec.lora->gaussian_init);
+  begin_with_principal_factors();
   initialise_optimizer(*session_);
   session_->set<int64_t>(step::seed, {o.train.seed});
+}
+
+void TrainingRun::begin_with_principal_factors() {
+  const TrainOptions& o = prepared_.options;
+  const bool begun = !o.output.empty() && newest_checkpoint(checkpoint_folder(o)).has_value();
+  const bool wanted = o.method == "lora" && o.lora.init == "pissa";
+  if (begun && wanted != std::filesystem::exists(o.output + "/first_factors")) {
+    throw ConfigError("lora.init",
+                      fmt::format("the run in {} began {} pissa", o.output, wanted ? "without" : "with"));
+  }
+  if (!wanted) return;
+  const LlamaConfig& config = prepared_.spec.config;
+  const LoraConfig& lora = *prepared_.spec.lora;
+  const std::string folder = o.output + "/first_factors";
+  if (begun) {
+    first_factors_ = load_first_factors(folder, config, lora);
+    for (const auto& [name, values] : first_factors_) set_host_values(*session_, name, values);
+  } else {
+    first_factors_ = set_principal_factors(*session_, config, lora, o.lora.pissa_passes,
+                                           static_cast<uint64_t>(o.train.seed));
+    if (!o.output.empty()) save_first_factors(folder, *session_, config, lora, first_factors_);
+  }
+  take_from_base(*session_, config, lora, first_factors_);
 }
 
 int64_t TrainingRun::trainable_parameters() const {
@@ -393,7 +419,11 @@ void TrainingRun::write_model_to(const std::string& folder) const {
     const BaseReference base = base_reference(prepared_.model);
     LoraConfig lora = *prepared_.spec.lora;
     lora.base_revision = base.revision;
-    save_adapter(folder, *session_, lora, prepared_.model.config, base.name);
+    if (first_factors_.empty()) {
+      save_adapter(folder, *session_, lora, prepared_.model.config, base.name);
+    } else {
+      save_beside_base(folder, *session_, prepared_.model.config, lora, first_factors_, base.name);
+    }
   } else {
     save_model(folder, *session_, prepared_.model.config);
     const std::string& base = prepared_.model.path;

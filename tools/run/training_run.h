@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,6 +94,8 @@ class TrainingRun {
   int64_t trainable_parameters() const;
 
  private:
+  // PiSSA's: computed, or read where an earlier run of this output folder wrote them.
+  void begin_with_principal_factors();
   // Queues a step; returns the record of the step before, if that was not taken yet.
   std::optional<StepRecord> queue_step();
   // The record of the last step, if it was not taken yet.
@@ -107,6 +110,7 @@ class TrainingRun {
   std::unique_ptr<Session> session_;
   std::optional<Trainer> trainer_;
   Loader loader_;
+  std::map<std::string, std::vector<double>> first_factors_;  // tools/run/pissa.h; empty without
   int64_t step_ = 0, tokens_ = 0, targets_ = 0;
   StepRecord queued_;  // of the last step, without its result
   QueuedRead::Clock::time_point last_finished_;

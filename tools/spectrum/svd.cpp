@@ -1,5 +1,6 @@
 #include "tools/spectrum/svd.h"
 
+#include <cblas.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +10,10 @@
 extern "C" void dgesdd_(const char* jobz, const int* m, const int* n, double* a, const int* lda, double* s,
                         double* u, const int* ldu, double* vt, const int* ldvt, double* work,
                         const int* lwork, int* iwork, int* info, size_t jobz_length);
+extern "C" void dgeqrf_(const int* m, const int* n, double* a, const int* lda, double* tau, double* work,
+                        const int* lwork, int* info);
+extern "C" void dorgqr_(const int* m, const int* n, const int* k, double* a, const int* lda,
+                        const double* tau, double* work, const int* lwork, int* info);
 
 namespace lethe {
 namespace {
@@ -55,6 +60,28 @@ Svd decompose(int64_t rows, int64_t columns, const double* a, bool vectors) {
   return result;
 }
 
+// [m, n] = op(a) op(b), all row-major.
+std::vector<double> product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int64_t m, int64_t n, int64_t k,
+                            const double* a, const double* b) {
+  const auto size = [](int64_t v) { return static_cast<blasint>(v); };
+  std::vector<double> c(static_cast<size_t>(m * n));
+  cblas_dgemm(CblasRowMajor, ta, tb, size(m), size(n), size(k), 1, a, size(ta == CblasTrans ? m : k), b,
+              size(tb == CblasTrans ? k : n), 0, c.data(), size(n));
+  return c;
+}
+
+// Makes the `count` rows of length `length`, count <= length, orthonormal: to LAPACK they are columns.
+void make_orthonormal(std::vector<double>& rows, int64_t count, int64_t length) {
+  const int m = static_cast<int>(length), n = static_cast<int>(count);
+  std::vector<double> tau(static_cast<size_t>(n)), work(static_cast<size_t>(n) * 64);
+  const int size = static_cast<int>(work.size());
+  int info = 0;
+  dgeqrf_(&m, &n, rows.data(), &m, tau.data(), work.data(), &size, &info);
+  if (info != 0) throw LapackError("dgeqrf", info);
+  dorgqr_(&m, &n, &n, rows.data(), &m, tau.data(), work.data(), &size, &info);
+  if (info != 0) throw LapackError("dorgqr", info);
+}
+
 }  // namespace
 
 std::vector<double> singular_values(int64_t rows, int64_t columns, const double* a) {
@@ -63,6 +90,33 @@ std::vector<double> singular_values(int64_t rows, int64_t columns, const double*
 
 Svd singular_value_decomposition(int64_t rows, int64_t columns, const double* a) {
   return decompose(rows, columns, a, true);
+}
+
+Svd truncated_svd(int64_t rows, int64_t columns, const double* a, int64_t rank, int64_t passes,
+                  const Rng& draws) {
+  check(rows, columns, a);
+  const int64_t most = std::min(rows, columns), wanted = std::min(rank, most);
+  const int64_t l = std::min(wanted + 10, most);
+  if (wanted <= 0) return {};
+  std::vector<double> right(static_cast<size_t>(l * columns)), left;
+  for (size_t i = 0; i < right.size(); ++i) right[i] = draws.normal(i);
+  for (int64_t pass = 0; pass <= passes; ++pass) {
+    left = product(CblasNoTrans, CblasTrans, l, rows, columns, right.data(), a);
+    make_orthonormal(left, l, rows);
+    right = product(CblasNoTrans, CblasNoTrans, l, columns, rows, left.data(), a);
+    if (pass < passes) make_orthonormal(right, l, columns);
+  }
+  // A is nearly Q Q^T A; `right` is Q^T A and `left` Q^T.
+  const Svd small = decompose(l, columns, right.data(), true);
+  const std::vector<double> turned =
+      product(CblasTrans, CblasNoTrans, rows, l, l, left.data(), small.left.data());
+  Svd found;
+  found.values.assign(small.values.begin(), small.values.begin() + wanted);
+  found.right_transposed.assign(small.right_transposed.begin(),
+                                small.right_transposed.begin() + wanted * columns);
+  for (int64_t r = 0; r < rows; ++r)
+    found.left.insert(found.left.end(), turned.begin() + r * l, turned.begin() + r * l + wanted);
+  return found;
 }
 
 }  // namespace lethe

@@ -479,6 +479,10 @@ TEST(Hub, WithoutAnAnswerTheCacheMustDo) {
   }
   EXPECT_EQ(scene.get(), scene.snapshot());
   EXPECT_THROW(scene.get(HubPart::model, {.repository = "owner/other"}), HubFailure);
+  scene.settings.endpoint = scene.hub.url();
+  scene.hub.contents().change = [](const ServerRequest&, ServerReply& reply) { reply = {.status = 401}; };
+  EXPECT_EQ(scene.get(), scene.snapshot());
+  EXPECT_THROW(scene.get(HubPart::model, {.repository = "owner/other"}), HubRefusal);
 }
 
 TEST(Hub, AnotherCommitIsAnotherFolder) {

@@ -93,7 +93,9 @@ std::string download(const HubName& name, HubPart part, const HubSettings& setti
   const Names required = required_files(name, part, [&](const std::string& f) { return listing.has(f); });
   std::ranges::for_each(required, require);
   const std::string folder = cache.snapshot(commit);
-  log::info(fmt::format("{}: downloading to {}", name.repository, folder));
+  const auto comes = [&](const std::string& file) { return listing.has(file) && !cache.has(commit, file); };
+  if (std::ranges::any_of(required, comes) || std::ranges::any_of(optional_files(name, part), comes))
+    log::info(fmt::format("{}: downloading to {}", name.repository, folder));
   for (const std::string& file : optional_files(name, part)) {
     if (listing.has(file)) {
       hub.fetch(commit, file);
@@ -133,9 +135,10 @@ std::string hub_model(const HubName& name, HubPart part, const HubSettings& sett
   if (!found.complete && !settings.offline) {
     try {
       commit = download(name, part, settings, cache);
-    } catch (const HubFailure& failure) {
-      if (!found.usable || failure.status != 0) throw;
-      log::warning(fmt::format("{}; going on with what is in the cache", failure.what()));
+    } catch (const Error& error) {
+      // Only files that a model can do without are in doubt.
+      if (!found.usable) throw;
+      log::warning(fmt::format("{}; going on with what is in the cache", error.what()));
     }
   }
   const std::string folder = cache.snapshot(commit);

@@ -22,8 +22,8 @@ std::string cached_model(const std::string& path_or_name, HubPart part = HubPart
 
 // The folder (or the GGUF file, if the name says one) in the cache. Where everything wanted is there, no
 // request is made: what a branch stood for stays until the cache is emptied or another revision is named.
-// Offline, and where the hub does not answer, what is there must do. Throws HubRefusal, HubFailure, IoError,
-// RequestError.
+// Offline, and where the hub does not answer or refuses, what is there must do. Throws HubRefusal,
+// HubFailure, IoError, RequestError.
 std::string hub_model(const HubName& name, HubPart part, const HubSettings& settings);
 
 }  // namespace lethe

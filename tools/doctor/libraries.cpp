@@ -20,6 +20,8 @@ std::vector<Component> built_with() {
       {"yaml-cpp", LETHE_YAML_CPP_VERSION},
       {"CLI11", LETHE_CLI11_VERSION},
       {"sentencepiece", LETHE_SENTENCEPIECE_VERSION},
+      {"libcurl", LETHE_CURL_VERSION},
+      {"OpenSSL", LETHE_OPENSSL_VERSION},
       {"Apache Arrow", LETHE_ARROW_VERSION},
       {"compiler", __VERSION__},
   };

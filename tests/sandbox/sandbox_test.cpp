@@ -128,7 +128,9 @@ INSTANTIATE_TEST_SUITE_P(
                "except Exception: pass\n"
                "while True: time.sleep(1)",
                "timed out"},
-        Attack{"memory", "x = []\nwhile True: x.append(bytearray(1 << 26))", "MemoryError"},
+        Attack{"memory", "import mmap\nx = []\nwhile True: x.append(mmap.mmap(-1, 1 << 26))",
+               "Cannot allocate memory"},
+        Attack{"memory_at_once", "bytearray(1 << 31)", "MemoryError"},
         Attack{"writes_outside", "open('/usr/lethe_was_here', 'w')", "Read-only"},
         Attack{"writes_beside_root", "open('/lethe_was_here', 'w')", "Read-only"},
         Attack{"fills_its_folder",

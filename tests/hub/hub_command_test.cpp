@@ -36,12 +36,16 @@ struct HubEnvironment {
 };
 
 TEST(HubCommand, AModelIsConvertedByItsName) {
-  const TestHub hub(family("llama"));
+  HubContents contents = family("llama");
+  contents.files["generation_config.json"] = "{}";
+  const TestHub hub(contents);
   const HubEnvironment environment(hub);
   const Folder folder;
   const CommandResult made = lethe_command({"convert", "owner/tiny@main", "--output", folder / "out"});
   EXPECT_EQ(made.status, 0) << made.err;
   expect_parts(made.err, {"owner/tiny: downloading to " + environment.cache.path()});
+  EXPECT_EQ(read_bytes(folder / "out/generation_config.json"), "{}");
+  EXPECT_FALSE(std::filesystem::is_symlink(folder / "out/generation_config.json"));
   EXPECT_EQ(made.out, "21 tensors in 1 file in " + (folder / "out") + "\n");
   const CommandResult named = lethe_command({"generate", "owner/none", "--ids", "1,2"});
   EXPECT_EQ(named.status, 2);

@@ -33,10 +33,6 @@ void cross_entropy_training(Rows<T> logits, const int32_t* labels, const S* seed
 template <class T>
 int64_t count_correct(Rows<const T> logits, const int32_t* labels);
 
-// indices[i] = the index of row i's largest logit, the first of equals; rows are not empty.
-template <class T>
-void most_probable(Rows<const T> logits, int32_t* indices);
-
 // The index of the first label that is neither kIgnoredLabel nor in [0, vocabulary), or -1.
 int64_t first_invalid_label(const int32_t* labels, int64_t count, int64_t vocabulary);
 
@@ -56,7 +52,5 @@ void cross_entropy_training(Rows<T> logits, const int32_t* labels, const S* seed
 // *total = the count, or *total += it.
 template <class T>
 void count_correct(Rows<const T> logits, const int32_t* labels, int64_t* total, Write write, Stream stream);
-template <class T>
-void most_probable(Rows<const T> logits, int32_t* indices, Stream stream);
 
 }  // namespace lethe::kernels::cuda

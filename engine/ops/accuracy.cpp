@@ -1,4 +1,4 @@
-// correct = sum over rows of [argmax_j x_j == t]; neither a count nor an index has a gradient.
+// correct = sum over rows of [argmax_j x_j == t]; a count has no gradient.
 #include "engine/ops/accuracy.h"
 
 #include "engine/ops/cross_entropy.h"
@@ -29,25 +29,6 @@ class Accuracy final : public Op {
 #endif
 };
 
-class MostProbable final : public Op {
- public:
-  std::string_view name() const override { return "most_probable"; }
-  void run(const CpuLaunch& launch) const override {
-    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
-      kernels::cpu::most_probable<T>(launch.in[0].as<const T>(), launch.out[0].as<int32_t>().data);
-    });
-  }
-
-#if LETHE_WITH_CUDA
-  void run(const CudaLaunch& launch) const override {
-    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
-      kernels::cuda::most_probable<T>(launch.in[0].as<const T>(), launch.out[0].as<int32_t>().data,
-                                      launch.stream);
-    });
-  }
-#endif
-};
-
 }  // namespace
 
 void accuracy(Tape& tape, Var logits, Var labels, Output into, const std::string& name) {
@@ -64,15 +45,6 @@ Var accuracy(Tape& tape, Var logits, Var labels, const std::string& name) {
   const Var count = tape.tensor({1}, DType::i64, name);
   accuracy(tape, logits, labels, {count}, name);
   return count;
-}
-
-Var most_probable(Tape& tape, Var logits, const std::string& name) {
-  const TensorInfo& x = tape.info(logits);
-  if (x.shape.size() != 2 || x.width() < 1)
-    throw ShapeError(tape.path(name), "logits are [rows, vocabulary], not " + text_of(x.shape));
-  const Var indices = tape.tensor({x.rows()}, DType::i32, name);
-  tape.append(std::make_shared<MostProbable>(), {logits}, {{indices}}, name);
-  return indices;
 }
 
 }  // namespace lethe::ops

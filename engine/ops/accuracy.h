@@ -1,4 +1,4 @@
-// Which token the logits hold most probable, and how often that is the target.
+// How many target tokens the logits guess right.
 #pragma once
 
 #include "engine/tape.h"
@@ -11,9 +11,5 @@ namespace lethe::ops {
 void accuracy(Tape& tape, Var logits, Var labels, Output into, const std::string& name = "accuracy");
 // The same into a new tensor.
 Var accuracy(Tape& tape, Var logits, Var labels, const std::string& name = "accuracy");
-
-// The index of each row's largest logit (the first of equals): logits [rows, vocabulary] -> int32 [rows]. Has
-// no gradient.
-Var most_probable(Tape& tape, Var logits, const std::string& name = "most_probable");
 
 }  // namespace lethe::ops

@@ -1,25 +1,12 @@
 #include "kernels/cross_entropy.h"
 
 #include <atomic>
-#include <limits>
 
+#include "kernels/cpu/largest.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector_exp.h"
 
 namespace lethe::kernels::cpu {
-namespace {
-
-template <class T>
-compute_t<T> largest(const T* x, int64_t width) {
-  using C = compute_t<T>;
-  C most = -std::numeric_limits<C>::infinity();
-#pragma omp simd reduction(max : most)
-  for (int64_t j = 0; j < width; ++j) most = static_cast<C>(x[j]) > most ? static_cast<C>(x[j]) : most;
-  return most;
-}
-
-}  // namespace
-
 template <class T>
 void cross_entropy(Rows<const T> logits, const int32_t* labels, compute_t<T>* losses, compute_t<T>* lse) {
   using C = compute_t<T>;
@@ -107,20 +94,6 @@ int64_t count_correct(Rows<const T> logits, const int32_t* labels) {
   return total;
 }
 
-template <class T>
-void most_probable(Rows<const T> logits, int32_t* indices) {
-  using C = compute_t<T>;
-  parallel_pieces(logits.rows, rows_grain(logits.width), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* x = logits.row(i);
-      const C most = largest(x, logits.width);
-      int32_t at = 0;
-      while (at + 1 < logits.width && static_cast<C>(x[at]) != most) ++at;
-      indices[i] = at;
-    }
-  });
-}
-
 int64_t first_invalid_label(const int32_t* labels, int64_t count, int64_t vocabulary) {
   for (int64_t i = 0; i < count; ++i) {
     if (labels[i] != kIgnoredLabel && (labels[i] < 0 || labels[i] >= vocabulary)) return i;
@@ -134,8 +107,7 @@ int64_t first_invalid_label(const int32_t* labels, int64_t count, int64_t vocabu
                                           const compute_t<T>*, Rows<T>, Write);                           \
   template void cross_entropy_training<T, double>(Rows<T>, const int32_t*, const double*, compute_t<T>*); \
   template void cross_entropy_training<T, float>(Rows<T>, const int32_t*, const float*, compute_t<T>*);   \
-  template int64_t count_correct<T>(Rows<const T>, const int32_t*);                                       \
-  template void most_probable<T>(Rows<const T>, int32_t*);
+  template int64_t count_correct<T>(Rows<const T>, const int32_t*);
 LETHE_CROSS_ENTROPY(double)
 LETHE_CROSS_ENTROPY(float)
 LETHE_CROSS_ENTROPY(bf16)

@@ -2,9 +2,8 @@
 // exponentials below it, and the pairs are joined in a fixed order. Backward is one pass that may write where
 // it read. Training does both in one launch, over the logits, from registers where a row fits there
 // (cross_entropy_on_chip.cu). Rows without a label are left before they are read.
-#include <math_constants.h>
-
 #include "kernels/cross_entropy.h"
+#include "kernels/cuda/best.cuh"
 #include "kernels/cuda/cross_entropy_on_chip.cuh"
 #include "kernels/cuda/device.cuh"
 
@@ -166,51 +165,14 @@ __global__ void __launch_bounds__(kMostThreads)
   write_gradient<N>(x, width, label, all.most + log_sum, scale, x, Write::overwrite);
 }
 
-template <class C>
-struct Best {
-  C value;
-  int32_t index;
-
-  __device__ Best join(const Best& other) const {
-    const bool better = other.value > value || (other.value == value && other.index < index);
-    return better ? other : *this;
-  }
-};
-
-// The index of a row's largest logit, the first of equals; in the block's first thread.
-template <class T>
-__device__ int32_t index_of_largest(const T* x, int64_t width) {
-  using C = compute_t<T>;
-  __shared__ Best<C> shared[kMostThreads / 32];
-  Best<C> best{-static_cast<C>(CUDART_INF), INT32_MAX};
-  for (int64_t j = threadIdx.x; j < width; j += blockDim.x)
-    best = best.join({widen(x[j]), static_cast<int32_t>(j)});
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    best = best.join(
-        {__shfl_xor_sync(0xffffffffu, best.value, step), __shfl_xor_sync(0xffffffffu, best.index, step)});
-  }
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = best;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    for (unsigned w = 1; w < blockDim.x / 32; ++w) best = best.join(shared[w]);
-  }
-  return best.index;
-}
-
 template <class T>
 __global__ void correct(Rows<const T> logits, const int32_t* labels, unsigned long long* total) {
+  __shared__ Best<compute_t<T>> shared[kMostThreads / 32];
   const int64_t row = blockIdx.x;
   if (labels[row] == kIgnoredLabel) return;
-  const int32_t index = index_of_largest(row_of(logits, row), logits.width);
+  const auto best = best_of_row(row_of(logits, row), logits.width, shared);
   // Whole numbers: the order of the rows does not matter.
-  if (threadIdx.x == 0 && index == labels[row]) atomicAdd(total, 1ull);
-}
-
-template <class T>
-__global__ void largest_of_rows(Rows<const T> logits, int32_t* indices) {
-  const int32_t index = index_of_largest(row_of(logits, blockIdx.x), logits.width);
-  if (threadIdx.x == 0) indices[blockIdx.x] = min(index, static_cast<int32_t>(logits.width) - 1);  // all NaN
+  if (threadIdx.x == 0 && best.place == labels[row]) atomicAdd(total, 1ull);
 }
 
 }  // namespace
@@ -269,14 +231,6 @@ void count_correct(Rows<const T> logits, const int32_t* labels, int64_t* total, 
       logits, labels, reinterpret_cast<unsigned long long*>(total));
 }
 
-template <class T>
-void most_probable(Rows<const T> logits, int32_t* indices, Stream stream) {
-  if (logits.rows == 0) return;
-  largest_of_rows<T>
-      <<<static_cast<unsigned>(logits.rows), threads_of<T>(logits.width, 1), 0, native(stream)>>>(logits,
-                                                                                                  indices);
-}
-
 #define LETHE_CROSS_ENTROPY(T)                                                                           \
   template void cross_entropy<T>(Rows<const T>, const int32_t*, compute_t<T>*, compute_t<T>*, Stream);   \
   template void cross_entropy_backward<T>(Rows<const T>, const int32_t*, const compute_t<T>*,            \
@@ -285,8 +239,7 @@ void most_probable(Rows<const T> logits, int32_t* indices, Stream stream) {
                                                   Stream);                                               \
   template void cross_entropy_training<T, float>(Rows<T>, const int32_t*, const float*, compute_t<T>*,   \
                                                  Stream);                                                \
-  template void count_correct<T>(Rows<const T>, const int32_t*, int64_t*, Write, Stream);                \
-  template void most_probable<T>(Rows<const T>, int32_t*, Stream);
+  template void count_correct<T>(Rows<const T>, const int32_t*, int64_t*, Write, Stream);
 LETHE_CROSS_ENTROPY(double)
 LETHE_CROSS_ENTROPY(float)
 LETHE_CROSS_ENTROPY(bf16)

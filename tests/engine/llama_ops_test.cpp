@@ -7,6 +7,7 @@
 #include "engine/host_values.h"
 #include "engine/ops/accuracy.h"
 #include "engine/ops/add_linear.h"
+#include "engine/ops/argmax.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/cross_entropy.h"
 #include "engine/ops/embedding.h"
@@ -43,6 +44,8 @@ TEST_F(LlamaOps, RefuseShapesThatDoNotFit) {
   EXPECT_THROW(ops::cross_entropy(tape, floats({3, 4}), ints({2})), ShapeError);
   EXPECT_THROW(ops::accuracy(tape, floats({3, 4}), floats({3})), ShapeError);
   EXPECT_THROW(ops::accuracy(tape, floats({3, 4}), ints({3}), {floats({1})}), ShapeError);
+  EXPECT_THROW(ops::argmax(tape, ints({3, 4})), ShapeError);
+  EXPECT_THROW(ops::argmax(tape, floats({3})), ShapeError);
   EXPECT_THROW(ops::rope(tape, floats({3, 8}), ints({3}), floats({5, 6}), 2, 4), ShapeError);
   EXPECT_THROW(ops::rope(tape, floats({3, 6}), ints({3}), floats({5, 3}), 2, 3), ShapeError);
   EXPECT_THROW(ops::rope(tape, weight("w", {3, 4}), ints({3}), floats({5, 4}), 1, 4), ShapeError);

@@ -139,24 +139,6 @@ TEST_F(CrossEntropy, CountsLabelsThatAreTheFirstLargestLogit) {
   EXPECT_EQ(kernels::cpu::count_correct<bf16>(one_column.view(), zeros.data()), 3);
 }
 
-TEST_F(CrossEntropy, FindsTheFirstLargestLogitOfEachRow) {
-  Matrix<float> logits(4, 40);
-  for (int64_t i = 0; i < 4; ++i)
-    for (int64_t j = 0; j < 40; ++j) logits.at(i, j) = -1.0f;
-  logits.at(0, 39) = 5;
-  logits.at(1, 0) = 5;
-  logits.at(2, 7) = logits.at(2, 33) = 5;
-  int32_t best[4] = {-1, -1, -1, -1};
-  kernels::cpu::most_probable<float>(logits.view(), best);
-  EXPECT_EQ(best[0], 39);
-  EXPECT_EQ(best[1], 0);
-  EXPECT_EQ(best[2], 7);
-  EXPECT_EQ(best[3], 0);
-  const Matrix<bf16> one_column(3, 1, 0, 1);
-  kernels::cpu::most_probable<bf16>(one_column.view(), best);
-  EXPECT_EQ(best[2], 0);
-}
-
 TEST_F(CrossEntropy, FindsTheFirstLabelThatIsNone) {
   const std::vector<int32_t> labels{0, kernels::kIgnoredLabel, 4, 5, -1};
   EXPECT_EQ(kernels::cpu::first_invalid_label(labels.data(), 5, 5), 3);

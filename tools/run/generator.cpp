@@ -7,7 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/host_values.h"
-#include "engine/ops/accuracy.h"
+#include "engine/ops/argmax.h"
 #include "engine/step_inputs.h"
 #include "model/merge.h"
 #include "model/weights/load.h"
@@ -58,7 +58,7 @@ Generator::Generator(ModelSource source, const GeneratorOptions& options) : sour
     auto tape = std::make_unique<Tape>(*state, name);
     logits_.push_back(model_->logits(*tape, cached_inputs(*tape, tokens, cache_)));
     tape->keep(logits_.back());
-    most_probable_.push_back(ops::most_probable(*tape, logits_.back()));
+    most_probable_.push_back(ops::argmax(*tape, logits_.back()));
     tape->keep(most_probable_.back());
     tapes.push_back(std::move(tape));
   }

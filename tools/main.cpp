@@ -16,6 +16,7 @@ constexpr lethe::Command commands[] = {
      lethe::tune_command},
     {"data", "what a run reads, as people can read it", lethe::data_command},
     {"batches", "the tokens that a run reads, as safetensors", lethe::batches_command},
+    {"eval", "benchmarks, decided as lm-evaluation-harness decides them", lethe::eval_command},
     {"generate", "continues a prompt", lethe::generate_command},
     {"tokenize", "text to token ids and back", lethe::tokenize_command},
     {"spectrum", "singular values of what training changed", lethe::spectrum_command},

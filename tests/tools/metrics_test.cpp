@@ -220,6 +220,8 @@ TEST(Progress, PlainLineLeavesOutWhatIsUnknownButNotALossThatIsNaN) {
   EXPECT_EQ(progress_plain_line({.step = 999, .total = 1000}), " 99%  step 999/1000  loss nan")
       << "100% only at the end";
   EXPECT_EQ(progress_plain_line({.step = 3, .total = 0}), "  0%  step 3/0  loss nan");
+  EXPECT_EQ(progress_plain_line({.step = 1, .total = 2, .counted = "request", .has_loss = false}),
+            " 50%  request 1/2");
 }
 
 TEST(Progress, ThrottleAnswersYesOnceAnInterval) {

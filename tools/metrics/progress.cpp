@@ -24,11 +24,11 @@ std::string rate_text(double rate) {
 
 // All that is known, most wanted first.
 std::vector<std::string> fields(const Progress& progress) {
-  std::vector<std::string> words{fmt::format("step {}/{}", progress.step, progress.total)};
+  std::vector<std::string> words{fmt::format("{} {}/{}", progress.counted, progress.step, progress.total)};
   const auto add = [&](double value, const std::string& text) {
     if (!std::isnan(value)) words.push_back(text);
   };
-  if (progress.step > 0) words.push_back(fmt::format("loss {:.4f}", progress.loss));
+  if (progress.step > 0 && progress.has_loss) words.push_back(fmt::format("loss {:.4f}", progress.loss));
   add(progress.tokens_per_second, rate_text(progress.tokens_per_second) + " tokens/s");
   add(progress.seconds_left, clock_text(progress.seconds_left) + " left");
   add(progress.learning_rate, fmt::format("lr {:.2e}", progress.learning_rate));

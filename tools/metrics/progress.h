@@ -16,6 +16,8 @@ struct Progress {
   double loss = std::numeric_limits<double>::quiet_NaN();
   double learning_rate = std::numeric_limits<double>::quiet_NaN();
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();
+  const char* counted = "step";
+  bool has_loss = true;  // false: the work has none
 };
 
 // "3:07" below an hour, "2:03:07" from there on; "?" for NaN or below zero.

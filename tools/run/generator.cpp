@@ -6,28 +6,16 @@
 #include <cstring>
 
 #include "engine/error.h"
-#include "engine/host_values.h"
 #include "engine/ops/argmax.h"
 #include "engine/step_inputs.h"
-#include "model/merge.h"
 #include "model/weights/load.h"
-#include "model/weights/names.h"
+#include "tools/run/folded.h"
 #include "tools/run/memory_budget.h"
 
 namespace lethe {
 namespace {
 
 constexpr size_t kReadPrompts = 0, kNextTokens = 1;
-
-// The adapter becomes part of the weights; what still runs beside them is nothing.
-void fold(Session& session, const LlamaConfig& config, const LoraConfig& lora) {
-  merge_adapters(session, config, lora);
-  for (const LinearModule& m : linear_modules(config)) {
-    const std::string name = m.path + ".lora_B.weight";
-    if (session.state().find(name) < 0) continue;
-    set_host_values(session, name, std::vector<double>(static_cast<size_t>(m.out * lora.rank), 0.0));
-  }
-}
 
 }  // namespace
 
@@ -67,7 +55,7 @@ Generator::Generator(ModelSource source, const GeneratorOptions& options) : sour
   session_ = std::make_unique<Session>(std::move(state), std::move(tapes), std::move(backend), budget);
   fill_model(*session_, source_);
   if (adapter) load_adapter(*session_, *adapter, config);
-  if (adapter && options.merge) fold(*session_, config, *lora);
+  if (adapter && options.merge) fold_adapter(*session_, config, *lora);
 }
 
 void Generator::check(const GenerationRequest& request) const {

@@ -1,10 +1,12 @@
-// lethe bench: how fast a training step is, on a GPU or on a CPU beside OpenBLAS's sgemm of its products.
+// lethe bench: how fast a training step is, on a GPU or on a CPU beside OpenBLAS's sgemm of its products; how
+// fast texts grow.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "tools/bench/decode_bench.h"
 #include "tools/bench/gpu_bench.h"
 #include "tools/command.h"
 #include "tools/commands.h"
@@ -91,9 +93,15 @@ int bench_command(const std::vector<std::string>& arguments) {
   BenchRequest request;
   TraceFile trace;
   bool json = false, plan = false;
+  int64_t new_tokens = 0;
   add_options(app, request);
   trace.add_options(app);
   app.add_flag("--plan", plan, "run nothing: print what the device would need, a GPU unless --device cpu");
+  app.add_option(
+         "--decode", new_tokens,
+         "instead of training: so many tokens after each of --batch prompts of --seq tokens, beside what "
+         "reading the weights and the kept keys and values takes at a copy's speed")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--json", json, "print the JSON line alone, the profile in it");
   parse(app, arguments);
   if (plan) {
@@ -101,6 +109,10 @@ int bench_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   resolve_device(request);
+  if (new_tokens > 0) {
+    std::cout << decode_bench_json(run_decode_bench(request, new_tokens)).dump() << "\n";
+    return 0;
+  }
   if (request.device == "cuda") {
     run_on_gpu(request, trace, json);
   } else {

@@ -11,6 +11,7 @@
 #include "model/weights/names.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/hub/model.h"
 #include "tools/run/model_tokenizer.h"
 
 namespace lethe {
@@ -29,7 +30,8 @@ int convert_command(const std::vector<std::string>& arguments) {
   CLI::App app("Writes a model again, in another type or other shards.", "lethe convert");
   std::string model, output, dtype, gguf_type;
   double shard_gb = static_cast<double>(default_shard_bytes) * 1e-9;
-  app.add_option("MODEL", model, "folder of a Hugging Face model, or a GGUF file")->required();
+  app.add_option("MODEL", model, "a model: a Hugging Face folder, a GGUF file, or OWNER/NAME at the hub")
+      ->required();
   app.add_option("--output", output,
                  "folder to write; files of a model there are replaced; or a file NAME.gguf for llama.cpp")
       ->required();
@@ -42,6 +44,7 @@ int convert_command(const std::vector<std::string>& arguments) {
   parse(app, arguments);
   if (!gguf_type.empty() && !is_gguf(output)) throw UsageError("--type: OUTPUT is no file NAME.gguf");
 
+  model = local_model(model);
   const LlamaConfig config = read_model_config(model);
   const ModelFiles files = ModelFiles::open(model);
   check_model_files(files, config);

@@ -14,6 +14,7 @@
 #include "model/weights/gguf_model.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/hub/model.h"
 #include "tools/run/chat_files.h"
 #include "tools/run/generator.h"
 #include "tools/run/model_tokenizer.h"
@@ -33,7 +34,8 @@ struct GenerateArguments {
 };
 
 void add_options(CLI::App& app, GenerateArguments& a) {
-  app.add_option("MODEL", a.model, "folder of a Hugging Face model, or a GGUF file")->required();
+  app.add_option("MODEL", a.model, "a model: a Hugging Face folder, a GGUF file, or OWNER/NAME at the hub")
+      ->required();
   auto* prompt = app.add_option("--prompt", a.prompt, "text to continue; - reads standard input");
   auto* ids = app.add_option("--ids", a.ids, "token ids to continue, instead of text");
   ids->excludes(prompt)->delimiter(',');
@@ -42,7 +44,7 @@ void add_options(CLI::App& app, GenerateArguments& a) {
       ->excludes(ids);
   app.add_option("--tokenizer", a.tokenizer,
                  "tokenizer.json, tokenizer.model or a folder with one (default: the model's folder)");
-  app.add_option("--adapter", a.generator.adapter, "folder of a PEFT adapter");
+  app.add_option("--adapter", a.generator.adapter, "a PEFT adapter: a folder, or OWNER/NAME at the hub");
   app.add_flag("--merge", a.generator.merge, "fold the adapter into the weights in memory");
   app.add_flag("--chat", a.chat, "the prompt is a user's message to a model that was trained to answer");
   app.add_option("--chat-template", a.chat_template,
@@ -166,6 +168,8 @@ int generate_command(const std::vector<std::string>& arguments) {
   add_options(app, a);
   parse(app, arguments);
 
+  a.model = local_model(a.model);
+  if (!a.generator.adapter.empty()) a.generator.adapter = local_model(a.generator.adapter);
   const LlamaConfig config = read_model_config(a.model);
   std::unique_ptr<Tokenizer> tokenizer;
   if (a.ids.empty() || !a.stops.empty())

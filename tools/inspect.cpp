@@ -15,6 +15,7 @@
 #include "model/weights/names.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/hub/model.h"
 #include "tools/run/inference.h"
 
 namespace lethe {
@@ -139,20 +140,23 @@ int inspect_command(const std::vector<std::string>& arguments) {
   CLI::App app("Writes logits, losses and gradients for given token ids.", "lethe inspect");
   std::string folder, ids_file, out_file;
   InferenceOptions options;
-  app.add_option("MODEL", folder, "folder of a Hugging Face model, or a GGUF file")->required();
+  app.add_option("MODEL", folder, "a model: a Hugging Face folder, a GGUF file, or OWNER/NAME at the hub")
+      ->required();
   app.add_option("--ids", ids_file,
                  "JSON: {\"ids\": rows, \"labels\": rows}; labels[i] follows ids[i], -100: no target")
       ->required();
   app.add_option("--out", out_file, "safetensors file to write")->required();
   app.add_flag("--gradients", options.gradients,
                "also the gradient of every weight (of the adapter, with --adapter)");
-  app.add_option("--adapter", options.adapter, "folder of a PEFT adapter");
+  app.add_option("--adapter", options.adapter, "a PEFT adapter: a folder, or OWNER/NAME at the hub");
   app.add_option("--precision", options.precision, "float32, bfloat16 or float64")
       ->check(CLI::IsMember({"float32", "bfloat16", "float64"}));
   app.add_option("--device", options.device, "cpu, cuda, or auto: a GPU if there is one")
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
   parse(app, arguments);
 
+  folder = local_model(folder);
+  if (!options.adapter.empty()) options.adapter = local_model(options.adapter);
   const LlamaConfig config = read_model_config(folder);
   const IdRows rows = parse_ids(ids_file, config);
   options.rows = static_cast<int64_t>(rows.ids.size());

@@ -11,23 +11,19 @@
 #include "engine/files/json_file.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/hub/model.h"
 #include "tools/run/model_source.h"
 
 namespace lethe {
 namespace {
 
+// If it is on this machine.
 std::optional<LlamaConfig> base_of(const nlohmann::json& adapter) {
   const auto base = adapter.find("base_model_name_or_path");
   if (base == adapter.end() || !base->is_string()) return std::nullopt;
-  const std::string config = base->get<std::string>() + "/config.json";
-  if (!std::filesystem::exists(config)) return std::nullopt;
-  return parse_config(config);
-}
-
-LlamaConfig config_of(const TrainOptions::Model& model) {
-  if (!model.path.empty()) return parse_config(model.path + "/config.json");
-  return model.config_path.empty() ? parse_config_text("model.config", model.config_json)
-                                   : parse_config(model.config_path);
+  const std::string path = cached_model(base->get<std::string>(), HubPart::config);
+  if (!std::filesystem::exists(path + "/config.json")) return std::nullopt;
+  return parse_config(path + "/config.json");
 }
 
 void print(const LintFinding& f, bool json) {
@@ -56,7 +52,9 @@ int lint_command(const std::vector<std::string>& arguments) {
   ConfigArguments config;
   std::vector<std::string> targets = lint_targets();
   bool json = false;
-  app.add_option("ADAPTER|CONFIG", config.file, "PEFT adapter's folder, or YAML configuration")->required();
+  app.add_option("ADAPTER|CONFIG", config.file,
+                 "a PEFT adapter (a folder, or OWNER/NAME at the hub), or a YAML configuration")
+      ->required();
   add_set_argument(app, config);
   app.add_option("--for", targets, "of peft, vllm, llama.cpp; without it all of them")->delimiter(',');
   app.add_flag("--json", json, "one JSON object a line");
@@ -64,8 +62,9 @@ int lint_command(const std::vector<std::string>& arguments) {
 
   nlohmann::json adapter;
   std::optional<LlamaConfig> model;
-  if (std::filesystem::is_directory(config.file)) {
-    const std::string path = config.file + "/adapter_config.json";
+  const std::string file = local_model(config.file);
+  if (std::filesystem::is_directory(file)) {
+    const std::string path = file + "/adapter_config.json";
     adapter = parse_json(path, read_text(path));
     if (!adapter.is_object()) throw FormatError(path, "", "is no JSON object");
     model = base_of(adapter);
@@ -73,7 +72,7 @@ int lint_command(const std::vector<std::string>& arguments) {
     const TrainOptions options = train_options(load_settings(train_table(), config));
     if (options.method != "lora")
       throw ConfigError("method", "must be lora: full fine-tuning makes no adapter");
-    model = config_of(options.model);
+    model = model_config(options.model);
     adapter = nlohmann::json::parse(lora_config_text(*lora_of(options, *model)));
   }
   bool fails = false;

@@ -13,6 +13,7 @@
 #include "model/weights/side_files.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/hub/model.h"
 #include "tools/run/proof.h"
 
 namespace lethe {
@@ -71,8 +72,8 @@ int merge_command(const std::vector<std::string>& arguments) {
       "have the logits of base and adapter.",
       "lethe merge");
   MergeArguments a;
-  app.add_option("BASE", a.base, "folder of the base model")->required();
-  app.add_option("ADAPTER", a.adapter, "folder of a PEFT adapter")->required();
+  app.add_option("BASE", a.base, "the base model: a folder, or OWNER/NAME at the hub")->required();
+  app.add_option("ADAPTER", a.adapter, "a PEFT adapter: a folder, or OWNER/NAME at the hub")->required();
   app.add_option("--output", a.output, "folder to write, which must not exist")->required();
   app.add_option("--dtype", a.dtype, "float32, bfloat16 or float16; without it each tensor's own")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
@@ -81,6 +82,8 @@ int merge_command(const std::vector<std::string>& arguments) {
   parse(app, arguments);
 
   if (std::filesystem::exists(a.output)) throw UsageError("--output: " + a.output + " exists already");
+  a.base = local_model(a.base);
+  a.adapter = local_model(a.adapter);
   const ModelSource base = open_model_folder(a.base);
   const AdapterFiles adapter = open_adapter(a.adapter, base.config);
   const MergedModel merged(*base.files, adapter, base.config);

@@ -62,7 +62,7 @@ int plan_command(const std::vector<std::string>& arguments) {
     spec = run.spec;
     shards = run.data.new_shards;
   } else {
-    spec = program_spec_of(options, open_model(options.model).config);
+    spec = program_spec_of(options, model_config(options.model));
   }
   const Programs programs = record_programs(spec);
   const double budget_gb = a.budget_gb > 0 ? a.budget_gb : options.memory_budget_gb;

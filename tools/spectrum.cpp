@@ -9,6 +9,7 @@
 
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/hub/model.h"
 #include "tools/spectrum/change.h"
 
 namespace lethe {
@@ -19,13 +20,15 @@ int spectrum_command(const std::vector<std::string>& arguments) {
       "lethe spectrum");
   std::string base, tuned;
   bool json = false, intruders = false;
-  app.add_option("BASE", base, "folder of the base model")->required();
-  app.add_option("TUNED", tuned, "folder of the tuned model, or of a PEFT adapter")->required();
+  app.add_option("BASE", base, "the base model: a folder, a GGUF file, or OWNER/NAME at the hub")->required();
+  app.add_option("TUNED", tuned, "the tuned model, or a PEFT adapter; the same")->required();
   app.add_flag("--intruders", intruders,
                "also count intruder dimensions (arXiv 2410.21228; k = 10, epsilon = 0.5)");
   app.add_flag("--json", json, "one JSON object a line, singular values included");
   parse(app, arguments);
 
+  base = local_model(base);
+  tuned = local_model(tuned);
   if (!json) {
     std::cout << fmt::format("{:<40} {:>13} {:>7} {:>12} {:>11} {:>10}{}\n", "map", "shape", "rank90",
                              "stable rank", "frobenius", "relative", intruders ? "  intruders" : "");

@@ -27,7 +27,8 @@ struct TokenizeArguments {
 };
 
 void add_options(CLI::App& app, TokenizeArguments& a) {
-  app.add_option("TOKENIZER", a.tokenizer, "tokenizer.json, tokenizer.model or a folder that holds one")
+  app.add_option("TOKENIZER", a.tokenizer,
+                 "tokenizer.json, tokenizer.model, a folder that holds one, or OWNER/NAME at the hub")
       ->required();
   app.add_option("FILE", a.files, "texts, each by itself; standard input if left out");
   auto* decode = app.add_flag("--decode", a.decode, "the input is ids, the output text");

@@ -34,7 +34,7 @@ Session programs_on_device(const TrainOptions& o, const std::string& cache) {
   if (backend->device().kind == DeviceKind::cpu) {
     throw ConfigError("device", o.device + ": this is a CPU; algorithms are chosen for a GPU");
   }
-  Programs programs = record_programs(program_spec_of(o, open_model(o.model).config));
+  Programs programs = record_programs(program_spec_of(o, model_config(o.model)));
   const int64_t budget = memory_budget(o.memory_budget_gb, *backend);
   return {std::move(programs.state), std::move(programs.tapes), std::move(backend), budget};
 }

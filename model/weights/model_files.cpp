@@ -160,6 +160,12 @@ std::string index_text(const std::string& directory, const std::vector<std::vect
 
 }  // namespace
 
+std::set<std::string> shard_names(const std::string& index) {
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : parse_index(index)) shards.insert(shard);
+  return shards;
+}
+
 ModelFiles ModelFiles::open(const std::string& directory) {
   ModelFiles model;
   model.directory_ = directory;
@@ -200,9 +206,7 @@ void ModelFiles::add(std::unique_ptr<TensorFile> file) {
 
 void ModelFiles::open_shards() {
   const auto weight_map = parse_index(path_);
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : weight_map) shards.insert(shard);
-  for (const std::string& shard : shards) {
+  for (const std::string& shard : shard_names(path_)) {
     if (!is_there(in(directory_, shard))) throw FormatError(path_, shard, "the shard is not there");
     add(std::make_unique<SafetensorsFile>(in(directory_, shard)));
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -50,6 +51,9 @@ class ModelFiles {
   std::vector<StoredTensor> tensors_;
   std::unordered_map<std::string_view, size_t> index_;
 };
+
+// The files that a model.safetensors.index.json names. Throws FormatError if one is no plain file name.
+std::set<std::string> shard_names(const std::string& index);
 
 constexpr int64_t default_shard_bytes = 5'000'000'000;
 

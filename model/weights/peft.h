@@ -27,6 +27,7 @@ struct LoraConfig {
   bool use_rslora = false;
   std::vector<std::string> target_modules = {"q_proj", "v_proj"};
   std::string base_model_name;
+  std::string base_revision;      // of a base that is named at a hub; may be empty
   std::string target_expression;  // in place of target_modules, if not empty
   std::vector<std::string> exclude_modules;
   std::string exclude_expression;            // in place of exclude_modules, if not empty

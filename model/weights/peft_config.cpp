@@ -197,6 +197,7 @@ LoraConfig parse_lora_config(const std::string& path) {
   lora.rank_pattern = parse_pattern<int64_t>(config, text, "rank_pattern");
   lora.alpha_pattern = parse_pattern<double>(config, text, "alpha_pattern");
   lora.modules_to_save = texts_of(config, "modules_to_save");
+  lora.base_revision = config.text("revision").value_or("");
   lora.base_model_name = config.text("base_model_name_or_path").value_or("");
   const json* init = config.find("init_lora_weights");
   lora.gaussian_init = init != nullptr && *init == json("gaussian");
@@ -225,7 +226,7 @@ std::string lora_config_text(const LoraConfig& config) {
       {"peft_type", "LORA"},
       {"r", config.rank},
       {"rank_pattern", pattern_json(config.rank_pattern)},
-      {"revision", nullptr},
+      {"revision", config.base_revision.empty() ? ordered(nullptr) : ordered(config.base_revision)},
       {"target_modules", names_json(config.target_modules, config.target_expression)},
       {"task_type", "CAUSAL_LM"},
       {"use_dora", config.use_dora},

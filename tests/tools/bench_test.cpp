@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "tools/bench/decode_bench.h"
 #include "tools/bench/gpu_bench.h"
 #include "tools/bench/process_clock.h"
 #include "tools/bench/shapes.h"
@@ -109,6 +110,29 @@ TEST(Bench, TheLineHasWhatAReaderNeeds) {
     EXPECT_NE(profile_table(result.profile, {1e9, 1e9}).find("attention_backward"), std::string::npos);
     std::remove(request.shape.c_str());
   }
+}
+
+TEST(Bench, TheLineOfGrowingTextsCountsTheBytesThatMustBeRead) {
+  BenchRequest request;
+  request.device = "cpu";
+  request.batch = 3;
+  request.seq = 8;
+  request.threads = 1;
+  const DecodeBenchResult result = run_decode_bench(request, 6);
+  const LlamaConfig config = bench_shape("mini", false).config;
+  const int64_t lookup = config.tie_word_embeddings ? 0 : config.vocab_size * config.hidden_size;
+  EXPECT_EQ(result.weight_bytes, 4.0 * static_cast<double>(parameter_count(config) - lookup));
+  // At 8 tokens of prompt and between the second and the sixth of the new ones: 12.
+  EXPECT_EQ(result.kept_bytes,
+            4.0 * 3 * 12 * 2 *
+                static_cast<double>(config.num_hidden_layers * config.num_key_value_heads * config.head_dim));
+  EXPECT_GT(result.step_ms.median, 0);
+  const nlohmann::json line = decode_bench_json(result);
+  EXPECT_NEAR(line.at("tokens_per_s").get<double>(), 3e3 / result.step_ms.median, 0.1);
+  EXPECT_NEAR(line.at("share_of_bandwidth").get<double>(),
+              (result.weight_bytes + result.kept_bytes) / result.bytes_per_s / (result.step_ms.median / 1e3),
+              1e-4);
+  EXPECT_THROW(run_decode_bench(request, 3), ConfigError);
 }
 
 TEST(Bench, SpreadIsMedianAndEnds) {

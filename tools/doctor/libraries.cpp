@@ -9,6 +9,7 @@
 
 #include "tools/doctor/machine.h"
 #include "tools/doctor/shared_library.h"
+#include "tools/sandbox/sandbox.h"
 
 namespace lethe {
 
@@ -20,6 +21,11 @@ std::vector<Component> built_with() {
       {"yaml-cpp", LETHE_YAML_CPP_VERSION},
       {"CLI11", LETHE_CLI11_VERSION},
       {"sentencepiece", LETHE_SENTENCEPIECE_VERSION},
+      {"PCRE2", LETHE_PCRE2_VERSION},
+      {"ICU", LETHE_ICU_VERSION},
+      {"libseccomp", LETHE_SECCOMP_VERSION},
+      {"libcurl", LETHE_CURL_VERSION},
+      {"OpenSSL", LETHE_OPENSSL_VERSION},
       {"Apache Arrow", LETHE_ARROW_VERSION},
       {"compiler", __VERSION__},
   };
@@ -71,7 +77,8 @@ Machine examine_machine(const std::string& lethe_version) {
           .libraries = built_with(),
           .nccl = find_nccl(),
           .mpi = find_mpi(),
-          .rsvg_convert = find_program("rsvg-convert")};
+          .rsvg_convert = find_program("rsvg-convert"),
+          .sandbox_refusal = sandbox_refusal()};
 }
 
 }  // namespace lethe

@@ -64,6 +64,7 @@ struct Machine {
   Cuda cuda;
   std::vector<Component> libraries;
   Component nccl, mpi, rsvg_convert;
+  std::string sandbox_refusal;  // why generated programs cannot be run in a sandbox here; empty: they can
 };
 Machine examine_machine(const std::string& lethe_version);
 

@@ -74,6 +74,10 @@ std::vector<Line> lines_of(const Machine& m) {
                        ? "needed for PNG figures (Debian package librsvg2-bin); SVG "
                          "figures need nothing"
                        : "PNG figures beside SVG"});
+  lines.push_back({"sandbox", m.sandbox_refusal.empty() ? "yes" : "no",
+                   m.sandbox_refusal.empty()
+                       ? "generated programs (HumanEval, MBPP) run where they can do no harm"
+                       : "generated programs are not run: " + m.sandbox_refusal});
   for (const Component& library : m.libraries) {
     lines.push_back({library.name, library.version, ""});
   }
@@ -141,6 +145,7 @@ std::string report_json(const Machine& m) {
       {"nccl", version_of(m.nccl.version)},
       {"mpi", version_of(m.mpi.version)},
       {"rsvg_convert", version_of(m.rsvg_convert.version)},
+      {"sandbox", {{"usable", m.sandbox_refusal.empty()}, {"trouble", version_of(m.sandbox_refusal)}}},
       {"libraries", libraries},
   };
   // A device's or a processor's name may hold bytes that are not UTF-8.

@@ -9,9 +9,9 @@ using Type = OptionType;
 std::vector<Option> model_options() {
   return {
       {"model.path", Type::path, "", AnyValue{},
-       "Folder of a Hugging Face model (config.json and safetensors) to start from. Exactly one of "
-       "model.path and "
-       "model.config is given."},
+       "The model to start from: a Hugging Face folder (config.json and safetensors), a GGUF file, or "
+       "OWNER/NAME "
+       "at the hub. Exactly one of model.path and model.config is given."},
       {"model.config", Type::path_or_map, "", AnyValue{},
        "Shape of a fresh model: the path of a config.json, or its keys written in place."},
       {"model.initial_seed", Type::integer, "0", at_least(0), "Seed of a fresh model's initial weights."},
@@ -70,7 +70,7 @@ std::vector<Option> data_options() {
       {"data.held_out_fraction", Type::number, "0.01", from_to_below(0, 1),
        "Share of the documents of data.train that is held out from training and measured."},
       {"data.tokenizer", Type::path, "", AnyValue{},
-       "tokenizer.json, tokenizer.model or a folder that holds one; empty stands for the folder of "
+       "tokenizer.json, tokenizer.model, a folder that holds one, or OWNER/NAME at the hub; empty stands for "
        "model.path."},
       {"data.text_key", Type::text, "text", AnyValue{},
        "Key of the text in each line of a JSONL file; column of a Parquet file."},

@@ -53,7 +53,7 @@ std::string describe_request(const PreparedRun& run) {
   const LlamaConfig& c = run.spec.config;
   std::string text;
   text += fmt::format("model   {}: {} layers, hidden {}, heads {}/{}, mlp {}, vocabulary {}; {} parameters\n",
-                      run.model.path.empty() ? "fresh" : run.model.path, c.num_hidden_layers, c.hidden_size,
+                      run.model.path.empty() ? "fresh" : run.model.name, c.num_hidden_layers, c.hidden_size,
                       c.num_attention_heads, c.num_key_value_heads, c.intermediate_size, c.vocab_size,
                       parameter_count(c));
   if (run.spec.lora) {

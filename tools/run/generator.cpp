@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/error.h"
+#include "engine/ops/argmax.h"
 #include "engine/step_inputs.h"
 #include "model/weights/load.h"
 #include "tools/run/folded.h"
@@ -18,7 +20,9 @@ constexpr size_t kReadPrompts = 0, kNextTokens = 1;
 }  // namespace
 
 Generator::Generator(const std::string& folder, const GeneratorOptions& options)
-    : source_(open_model_folder(folder)) {
+    : Generator(open_model_folder(folder), options) {}
+
+Generator::Generator(ModelSource source, const GeneratorOptions& options) : source_(std::move(source)) {
   const LlamaConfig& config = source_.config;
   std::optional<AdapterFiles> adapter;
   if (!options.adapter.empty()) adapter = open_adapter(options.adapter, config);
@@ -42,6 +46,8 @@ Generator::Generator(const std::string& folder, const GeneratorOptions& options)
     auto tape = std::make_unique<Tape>(*state, name);
     logits_.push_back(model_->logits(*tape, cached_inputs(*tape, tokens, cache_)));
     tape->keep(logits_.back());
+    most_probable_.push_back(ops::argmax(*tape, logits_.back()));
+    tape->keep(most_probable_.back());
     tapes.push_back(std::move(tape));
   }
   auto backend = make_backend({.device = options.device, .threads = static_cast<int>(options.threads)});
@@ -110,9 +116,37 @@ void Generator::run_program(size_t program, Batch& batch) {
   set(cached::rows, batch.rows, -1);
   set(cached::output_rows, batch.output_rows, 0);
   session_->run(program);
-  const Buffer logits = session_->buffer(program, logits_[program]);
-  host_logits_.resize(static_cast<size_t>(logits.rows * logits.pitch * size_of(logits.dtype)));
-  session_->backend().download(host_logits_.data(), logits.data, std::ssize(host_logits_));
+}
+
+std::vector<std::byte> Generator::download(size_t program, Var var) const {
+  const Buffer b = session_->buffer(program, var);
+  std::vector<std::byte> bytes(static_cast<size_t>(b.rows * b.pitch * size_of(b.dtype)));
+  session_->backend().download(bytes.data(), b.data, std::ssize(bytes));
+  return bytes;
+}
+
+std::vector<int32_t> Generator::choose(size_t program, const Batch& batch,
+                                       const std::vector<GenerationRequest>& requests,
+                                       const std::vector<Generated>& made) {
+  const auto request_of = [&](size_t i) { return static_cast<size_t>(slots_[batch.slots[i]].request); };
+  std::vector<int32_t> chosen(batch.slots.size());
+  bool drawn = false;
+  for (size_t i = 0; i < chosen.size(); ++i)
+    drawn = drawn || requests[request_of(i)].sampling.temperature > 0;
+  if (chosen.empty()) return chosen;
+  if (!drawn) {
+    // Some bytes instead of all logits.
+    const std::vector<std::byte> best = download(program, most_probable_[program]);
+    std::memcpy(chosen.data(), best.data(), chosen.size() * sizeof(int32_t));
+    return chosen;
+  }
+  host_logits_ = download(program, logits_[program]);
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const GenerationRequest& request = requests[request_of(i)];
+    const Rng rng(request.seed, stream_of("generate") + request.sample);
+    chosen[i] = sample(logits_row(program, i), request.sampling, rng, made[request_of(i)].ids.size());
+  }
+  return chosen;
 }
 
 std::vector<float> Generator::logits_row(size_t program, size_t row) {
@@ -145,13 +179,13 @@ std::vector<Generated> Generator::run(const std::vector<GenerationRequest>& requ
     const size_t program = add_prompts(batch, requests) ? kReadPrompts : kNextTokens;
     if (program == kNextTokens) add_last_tokens(batch, requests, made);
     run_program(program, batch);
+    const std::vector<int32_t> chosen = choose(program, batch, requests, made);
     for (size_t i = 0; i < batch.slots.size(); ++i) {
       Slot& slot = slots_[batch.slots[i]];
       const auto r = static_cast<size_t>(slot.request);
       const GenerationRequest& request = requests[r];
       Generated& sample = made[r];
-      const Rng rng(request.seed, stream_of("generate") + request.sample);
-      const int32_t id = lethe::sample(logits_row(program, i), request.sampling, rng, sample.ids.size());
+      const int32_t id = chosen[i];
       if (std::ranges::find(request.stop_ids, id) != request.stop_ids.end()) {
         sample.end = Generated::End::stop_id;
         slot = {};

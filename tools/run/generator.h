@@ -46,6 +46,8 @@ class Generator {
   // Opens, checks and loads `folder`. Throws FormatError, MemoryError, ConfigError for a capacity or a number
   // of slots that no text fits in.
   Generator(const std::string& folder, const GeneratorOptions& options);
+  // The same of a model that is open, or fresh.
+  Generator(ModelSource source, const GeneratorOptions& options);
 
   const LlamaConfig& config() const { return source_.config; }
   const Session& session() const { return *session_; }
@@ -74,6 +76,11 @@ class Generator {
                        const std::vector<Generated>& made);
   void add(Batch& batch, size_t slot, int32_t id);
   void run_program(size_t program, Batch& batch);
+  // The next token of each of batch.slots.
+  std::vector<int32_t> choose(size_t program, const Batch& batch,
+                              const std::vector<GenerationRequest>& requests,
+                              const std::vector<Generated>& made);
+  std::vector<std::byte> download(size_t program, Var var) const;
   std::vector<float> logits_row(size_t program, size_t row);
 
   ModelSource source_;
@@ -82,7 +89,7 @@ class Generator {
   int64_t prompt_tokens_ = 0;
   std::unique_ptr<Transformer> model_;
   std::unique_ptr<Session> session_;
-  std::vector<Var> logits_;  // of each program
+  std::vector<Var> logits_, most_probable_;  // of each program
   std::vector<std::byte> host_logits_;
 };
 

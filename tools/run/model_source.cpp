@@ -9,6 +9,7 @@
 #include "model/weights/gguf_model.h"
 #include "model/weights/load.h"
 #include "model/weights/names.h"
+#include "tools/hub/model.h"
 
 namespace lethe {
 namespace {
@@ -34,18 +35,25 @@ std::string fingerprint_of(const LlamaConfig& config, const std::optional<ModelF
 
 }  // namespace
 
-ModelSource open_model_folder(const std::string& folder) {
-  ModelSource source{.config = read_model_config(folder), .files = ModelFiles::open(folder), .path = folder};
+ModelSource open_model_folder(const std::string& name) {
+  const std::string path = local_model(name);
+  ModelSource source{
+      .config = read_model_config(path), .files = ModelFiles::open(path), .path = path, .name = name};
   check_model_files(*source.files, source.config);
   source.fingerprint = fingerprint_of(source.config, source.files, 0);
   return source;
 }
 
+LlamaConfig model_config(const TrainOptions::Model& options) {
+  if (!options.path.empty()) return read_model_config(local_model(options.path, HubPart::config));
+  return options.config_path.empty() ? parse_config_text("model.config", options.config_json)
+                                     : parse_config(options.config_path);
+}
+
 ModelSource open_model(const TrainOptions::Model& options) {
   if (!options.path.empty()) return open_model_folder(options.path);
   ModelSource source;
-  source.config = options.config_path.empty() ? parse_config_text("model.config", options.config_json)
-                                              : parse_config(options.config_path);
+  source.config = model_config(options);
   source.initial_seed = static_cast<uint64_t>(options.initial_seed);
   source.fingerprint = fingerprint_of(source.config, std::nullopt, source.initial_seed);
   return source;
@@ -58,6 +66,12 @@ void fill_model(Session& session, const ModelSource& source) {
   } else {
     initialise_weights(session, source.config, source.initial_seed);
   }
+}
+
+BaseReference base_reference(const ModelSource& source) {
+  const auto name = parse_hub_name(source.name);
+  if (!name || source.name == source.path || !name->file.empty()) return {source.path, ""};
+  return {name->repository, std::filesystem::path(source.path).filename().string()};
 }
 
 std::optional<LoraConfig> lora_of(const TrainOptions& options, const LlamaConfig& model) {

@@ -9,6 +9,7 @@
 #include "engine/files/gguf.h"
 #include "engine/files/json_file.h"
 #include "model/weights/gguf_model.h"
+#include "tools/hub/model.h"
 
 namespace lethe {
 namespace {
@@ -53,7 +54,8 @@ std::optional<std::string> chat_template_in(const std::string& folder) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> open_model_tokenizer(const std::string& path) {
+std::unique_ptr<Tokenizer> open_model_tokenizer(const std::string& name) {
+  const std::string path = local_model(name, HubPart::tokenizer);
   return is_gguf(path) ? make_tokenizer(vocabulary_of(GgufFile(path)), path) : open_tokenizer(path);
 }
 

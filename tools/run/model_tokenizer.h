@@ -10,8 +10,9 @@
 
 namespace lethe {
 
-// As open_tokenizer, or from the lists inside a GGUF file. Throws DataError, FormatError.
-std::unique_ptr<Tokenizer> open_model_tokenizer(const std::string& path);
+// As open_tokenizer, or from the lists inside a GGUF file, or of a model at the hub (tools/hub/model.h).
+// Throws DataError, FormatError, and what local_model throws.
+std::unique_ptr<Tokenizer> open_model_tokenizer(const std::string& name);
 
 // Puts the tokenizer and the chat template of a GGUF file into a folder, as a model's folder has them. Throws
 // IoError and what the above throws; nothing happens if the file holds no tokenizer.

@@ -415,11 +415,15 @@ Proof TrainingRun::prove_model(const std::string& folder) {
 }
 
 void TrainingRun::write_model_to(const std::string& folder) const {
-  if (!first_factors_.empty()) {
-    save_beside_base(folder, *session_, prepared_.model.config, *prepared_.spec.lora, first_factors_,
-                     prepared_.model.path);
-  } else if (prepared_.spec.lora) {
-    save_adapter(folder, *session_, *prepared_.spec.lora, prepared_.model.config, prepared_.model.path);
+  if (prepared_.spec.lora) {
+    const BaseReference base = base_reference(prepared_.model);
+    LoraConfig lora = *prepared_.spec.lora;
+    lora.base_revision = base.revision;
+    if (first_factors_.empty()) {
+      save_adapter(folder, *session_, lora, prepared_.model.config, base.name);
+    } else {
+      save_beside_base(folder, *session_, prepared_.model.config, lora, first_factors_, base.name);
+    }
   } else {
     save_model(folder, *session_, prepared_.model.config);
     const std::string& base = prepared_.model.path;

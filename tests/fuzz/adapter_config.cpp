@@ -1,0 +1,9 @@
+// libFuzzer: see adapter_config.h.
+#include "tests/fuzz/adapter_config.h"
+
+#include <cstdint>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
+  lethe::run_adapter_config({reinterpret_cast<const char*>(bytes), size});
+  return 0;
+}

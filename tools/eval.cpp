@@ -15,6 +15,7 @@
 #include "tools/eval/scoring_model.h"
 #include "tools/eval/tasks/tasks.h"
 #include "tools/eval/text_run.h"
+#include "tools/eval/writing_model.h"
 #include "tools/metrics/progress.h"
 #include "tools/options/nearest.h"
 #include "tools/run/model_tokenizer.h"
@@ -33,6 +34,8 @@ struct EvalArguments {
   int64_t batch = 0, tokens = 0;
   bool json = false;
   ScoringModelOptions scoring{.device = "auto"};
+  GenerationOptions generation;
+  bool decode_with_prompt = false;
 };
 
 template <class Tasks>
@@ -45,6 +48,7 @@ std::string list_of_tasks() {
   std::string text = "\nTasks, and the files that they read from DIR (their examples from others there):\n";
   list(choice_tasks(), text);
   list(text_tasks(), text);
+  list(generation_tasks(), text);
   return text;
 }
 
@@ -84,7 +88,29 @@ void add_options(CLI::App& app, EvalArguments& a) {
   app.footer(list_of_tasks());
 }
 
+void add_writing_options(CLI::App& app, EvalArguments& a) {
+  GenerationOptions& g = a.generation;
+  app.add_option("--samples", g.samples, "texts written for each document, where a task has them written")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--temperature", g.temperature, "of written texts; 0: the most probable token each time")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--top-p", g.top_p, "nucleus: share of the probability to draw from")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--seed", g.seed, "of the draws");
+  app.add_option("--max-new-tokens", g.max_new_tokens, "of a written text (default: the task's own)")
+      ->check(CLI::PositiveNumber);
+  app.add_flag(
+      "--decode-with-prompt", a.decode_with_prompt,
+      "decode what was written behind the prompt: keeps the first space, which Llama-2's tokenizer drops "
+      "where the harness decodes it alone");
+  app.add_option("--python", g.python.interpreter, "whole path of the Python that runs written programs")
+      ->capture_default_str();
+  app.add_flag("!--unsafe-exec", g.python.sandboxed,
+               "run written programs with this user's rights where the kernel gives no sandbox");
+}
+
 using Runs = std::vector<std::unique_ptr<ScoredRun>>;
+using WrittenRuns = std::vector<std::unique_ptr<GenerationRun>>;
 
 std::unique_ptr<ScoredRun> open_task(const std::string& name, const RunOptions& options) {
   std::vector<std::string> names;
@@ -96,33 +122,101 @@ std::unique_ptr<ScoredRun> open_task(const std::string& name, const RunOptions& 
     if (t.name == name) return std::make_unique<TextRun>(t, options);
     names.push_back(t.name);
   }
+  for (const GenerationTask& t : generation_tasks()) names.push_back(t.name);
   throw UsageError(fmt::format("there is no task {}; did you mean {}?", name, nearest(name, names)));
+}
+
+const GenerationTask* written_task(const std::string& name) {
+  const auto found = std::ranges::find(generation_tasks(), name, &GenerationTask::name);
+  return found == generation_tasks().end() ? nullptr : &*found;
+}
+
+WrittenRuns open_written_tasks(const EvalArguments& a) {
+  WrittenRuns runs;
+  for (const std::string& name : a.tasks) {
+    const GenerationTask* task = written_task(name);
+    if (task == nullptr) continue;
+    if (task->runs_programs && a.generation.python.sandboxed) {
+      if (const std::string why = sandbox_refusal(); !why.empty()) {
+        throw UsageError(
+            fmt::format("{} runs programs that the model writes, and this kernel gives no sandbox to run "
+                        "them in ({}); --unsafe-exec runs them with your rights",
+                        name, why));
+      }
+    }
+    runs.push_back(std::make_unique<GenerationRun>(*task, a.run, a.generation));
+  }
+  return runs;
 }
 
 Runs open_tasks(const EvalArguments& a) {
   if (a.tasks.empty() && a.texts.empty()) throw UsageError("--tasks or --text says what to run");
   if (!a.tasks.empty() && a.run.data.empty()) throw UsageError("--data says where the tasks' files are");
   Runs runs;
-  for (const std::string& name : a.tasks) runs.push_back(open_task(name, a.run));
+  for (const std::string& name : a.tasks) {
+    if (written_task(name) == nullptr) runs.push_back(open_task(name, a.run));
+  }
   for (const std::string& path : a.texts) runs.push_back(std::make_unique<TextRun>(path, a.json_key, a.run));
   return runs;
 }
 
 // All that a document's result depends on, but the kind of device and how many are computed together.
 nlohmann::json settings_of(const EvalArguments& a, const std::string& weights, const Tokenizer& tokenizer,
-                           const PairEncoder& encoder) {
-  return {{"protocol", "lm-eval"},
-          {"model", a.model},
-          {"weights", weights},
-          {"adapter", a.scoring.adapter},
-          {"merge", a.scoring.merge},
-          {"precision", a.scoring.precision},
-          {"tokenizer", tokenizer.fingerprint()},
-          {"bos", a.bos},
-          {"prefix_id", encoder.prefix_id()},
-          {"max_length", a.run.max_length},
-          {"shots", a.run.shots},
-          {"seed", 1234}};
+                           const PairEncoder& encoder, const WrittenRuns& written) {
+  nlohmann::json settings{{"protocol", "lm-eval"},
+                          {"model", a.model},
+                          {"weights", weights},
+                          {"adapter", a.scoring.adapter},
+                          {"merge", a.scoring.merge},
+                          {"precision", a.scoring.precision},
+                          {"tokenizer", tokenizer.fingerprint()},
+                          {"bos", a.bos},
+                          {"prefix_id", encoder.prefix_id()},
+                          {"max_length", a.run.max_length},
+                          {"shots", a.run.shots},
+                          {"seed", 1234}};
+  if (written.empty()) return settings;
+  const GenerationOptions& g = a.generation;
+  settings["written"] = {{"samples", g.samples},
+                         {"temperature", g.temperature},
+                         {"top_p", g.top_p},
+                         {"seed", g.seed},
+                         {"decode_with_prompt", a.decode_with_prompt}};
+  if (g.max_new_tokens) settings["written"]["max_new_tokens"] = *g.max_new_tokens;
+  if (std::ranges::any_of(written, [](const auto& run) { return run->task().runs_programs; })) {
+    settings["written"]["python"] = python_version(g.python.interpreter);
+    settings["written"]["sandboxed"] = g.python.sandboxed;
+  }
+  return settings;
+}
+
+void write_all(const EvalArguments& a, const Tokenizer& tokenizer, const PairEncoder& encoder,
+               const WrittenRuns& runs, ResultLog& log) {
+  using Clock = std::chrono::steady_clock;
+  Progress progress{.counted = "text", .has_loss = false};
+  for (const auto& run : runs) progress.total += std::ssize(run->asks());
+  ProgressBar bar;
+  const Clock::time_point start = Clock::now();
+  for (const auto& run : runs) {
+    write_texts(
+        a.model, tokenizer, encoder, *run,
+        {.adapter = a.scoring.adapter,
+         .merge = a.scoring.merge,
+         .precision = a.scoring.precision,
+         .device = a.scoring.device,
+         .threads = a.scoring.threads,
+         .batch = a.batch,
+         .max_length = a.run.max_length,
+         .decode_with_prompt = a.decode_with_prompt},
+        [&](const nlohmann::json& line) { log.append(line); },
+        [&] {
+          ++progress.step;
+          const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+          progress.seconds_left = static_cast<double>(progress.total - progress.step) * seconds /
+                                  static_cast<double>(progress.step);
+          bar.update(progress);
+        });
+  }
 }
 
 // A pass that holds the longest request, and as many logits as the tasks ask for on the whole.
@@ -183,7 +277,9 @@ int eval_command(const std::vector<std::string>& arguments) {
   CLI::App app("Runs benchmarks, with the decisions of lm-evaluation-harness.", "lethe eval");
   EvalArguments a;
   add_options(app, a);
+  add_writing_options(app, a);
   parse(app, arguments);
+  if (app.count("--shots") > 0) a.generation.shots = a.run.shots;
 
   const ModelSource source = open_model_folder(a.model);
   if (a.run.max_length == 0) a.run.max_length = source.config.max_position_embeddings;
@@ -195,10 +291,13 @@ int eval_command(const std::vector<std::string>& arguments) {
   const Bos bos = a.bos == "auto" ? Bos::tokenizer : a.bos == "on" ? Bos::on : Bos::off;
   const PairEncoder encoder(*tokenizer, {.bos = bos});
   const Runs runs = open_tasks(a);
-  const nlohmann::json settings = settings_of(a, source.fingerprint, *tokenizer, encoder);
+  const WrittenRuns written = open_written_tasks(a);
+  const nlohmann::json settings = settings_of(a, source.fingerprint, *tokenizer, encoder, written);
   ResultLog log = a.output.empty() ? ResultLog() : ResultLog(a.output, settings);
-  for (const nlohmann::json& line : log.found())
+  for (const nlohmann::json& line : log.found()) {
     for (const auto& run : runs) run->restore(line);
+    for (const auto& run : written) run->restore(line);
+  }
 
   for (const auto& run : runs) run->encode(encoder);
   const bool asks = std::ranges::any_of(runs, [](const auto& run) { return !run->requests().empty(); });
@@ -213,8 +312,10 @@ int eval_command(const std::vector<std::string>& arguments) {
       });
     }
   }
+  write_all(a, *tokenizer, encoder, written, log);
   std::vector<Summary> summaries;
   for (const auto& run : runs) summaries.push_back(run->summary());
+  for (const auto& run : written) summaries.push_back(run->summary());
   if (!a.json) {
     std::cout << table_of(summaries);
     return 0;

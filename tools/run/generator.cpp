@@ -161,8 +161,8 @@ std::vector<float> Generator::logits_row(size_t program, size_t row) {
   return values;
 }
 
-std::vector<Generated> Generator::run(const std::vector<GenerationRequest>& requests,
-                                      const OnToken& on_token) {
+std::vector<Generated> Generator::run(const std::vector<GenerationRequest>& requests, const OnToken& on_token,
+                                      const OnEnd& on_end) {
   for (const GenerationRequest& request : requests) check(request);
   std::vector<Generated> made(requests.size());
   size_t next = 0;
@@ -186,15 +186,18 @@ std::vector<Generated> Generator::run(const std::vector<GenerationRequest>& requ
       const GenerationRequest& request = requests[r];
       Generated& sample = made[r];
       const int32_t id = chosen[i];
+      bool goes_on = false;
       if (std::ranges::find(request.stop_ids, id) != request.stop_ids.end()) {
         sample.end = Generated::End::stop_id;
-        slot = {};
-        continue;
+      } else {
+        sample.ids.push_back(id);
+        goes_on = !on_token || on_token(r, id);
+        if (!goes_on) sample.end = Generated::End::caller;
+        goes_on = goes_on && std::ssize(sample.ids) < request.max_new_tokens;
       }
-      sample.ids.push_back(id);
-      const bool goes_on = !on_token || on_token(r, id);
-      if (!goes_on) sample.end = Generated::End::caller;
-      if (!goes_on || std::ssize(sample.ids) == request.max_new_tokens) slot = {};
+      if (goes_on) continue;
+      slot = {};
+      if (on_end) on_end(r, sample);
     }
   }
 }

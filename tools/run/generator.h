@@ -42,6 +42,8 @@ class Generator {
  public:
   // Told of each token as it is made; false ends the sample, with this token.
   using OnToken = std::function<bool(size_t request, int32_t id)>;
+  // Told when a sample has ended.
+  using OnEnd = std::function<void(size_t request, const Generated& sample)>;
 
   // Opens, checks and loads `folder`. Throws FormatError, MemoryError, ConfigError for a capacity or a number
   // of slots that no text fits in.
@@ -59,7 +61,8 @@ class Generator {
 
   // What each request gave, in their order. A sample depends on its own request alone: not on what is
   // generated beside it, up to rounding where a GPU's products differ with their size. Throws as check().
-  std::vector<Generated> run(const std::vector<GenerationRequest>& requests, const OnToken& on_token = {});
+  std::vector<Generated> run(const std::vector<GenerationRequest>& requests, const OnToken& on_token = {},
+                             const OnEnd& on_end = {});
 
  private:
   struct Slot {

@@ -13,4 +13,10 @@ const std::vector<TextTask>& text_tasks() {
   return tasks;
 }
 
+const std::vector<GenerationTask>& generation_tasks() {
+  static const std::vector<GenerationTask> tasks = {gsm8k(),     gsm8k_v040(),         gsm8k_cot(),
+                                                    humaneval(), humaneval_instruct(), mbpp()};
+  return tasks;
+}
+
 }  // namespace lethe::eval

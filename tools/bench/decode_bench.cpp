@@ -53,11 +53,11 @@ DecodeBenchResult run_decode_bench(BenchRequest request, int64_t new_tokens) {
   source.config = config;
   source.initial_seed = 1;
   Generator generator(std::move(source), {.precision = gpu ? "bfloat16" : "float32",
-                               .device = request.device,
-                               .slots = *request.batch,
-                               .capacity = *request.seq + new_tokens,
-                               .prompt_tokens = 512,
-                               .threads = request.threads});
+                                          .device = request.device,
+                                          .slots = *request.batch,
+                                          .capacity = *request.seq + new_tokens,
+                                          .prompt_tokens = 512,
+                                          .threads = request.threads});
   std::vector<Clock::time_point> at;
   const auto start = Clock::now();
   generator.run(random_requests(request, new_tokens, config.vocab_size), [&](size_t r, int32_t) {

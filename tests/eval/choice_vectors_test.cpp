@@ -5,11 +5,11 @@
 #include "data/tokenizer.h"
 #include "engine/error.h"
 #include "tests/eval/vectors.h"
+#include "tools/digest.h"
 #include "tools/eval/choice_score.h"
 #include "tools/eval/few_shot.h"
 #include "tools/eval/python_random.h"
 #include "tools/eval/python_text.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/statistics.h"
 #include "tools/eval/tasks/tasks.h"
 #include "tools/eval/token_pair.h"
@@ -69,7 +69,7 @@ TEST_F(Vectors, ADocumentIsNoExampleOfItself) {
 // Every request of every document, by its digest.
 std::string digest(const ChoiceTask& task, const Documents& documents, const Documents& pool, int64_t shots) {
   const auto drawn = draw_shots(task, documents, pool, shots);
-  Sha256 hash;
+  Digest hash;
   for (size_t d = 0; d < documents.size(); ++d) {
     const ChoiceExample example = task.example(documents.at(d));
     std::string before;

@@ -4,10 +4,10 @@
 
 #include "tests/eval/vectors.h"
 #include "tests/files.h"
+#include "tools/digest.h"
 #include "tools/eval/generation_run.h"
 #include "tools/eval/gsm8k_answer.h"
 #include "tools/eval/python_text.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/tasks/tasks.h"
 
 namespace lethe::test {
@@ -79,7 +79,7 @@ void expect_prompts(const GenerationRun& run, size_t documents, const json& vect
     EXPECT_EQ(code_points(prompt), c.at("chars").get<int64_t>()) << d;
     EXPECT_EQ(sha256(prompt), text(c, "sha256")) << d;
   }
-  Sha256 hash;
+  Digest hash;
   for (size_t d = 0; d < documents; ++d) hash.update(run.prompt(d) + '\0');
   EXPECT_EQ(hash.hex(), text(vectors, all));
 }
@@ -110,7 +110,7 @@ TEST_F(Vectors, PromptsOfProgramsAndTheFence) {
   const GenerationRun run(plain, options, {}), asked(fenced, options, {});
   EXPECT_EQ(sha256(run.prompt(0)), text(c.at("humaneval_prompt_doc0"), "sha256"));
   EXPECT_EQ(sha256(asked.prompt(0)), text(c.at("instruct_context_doc0"), "sha256"));
-  Sha256 hash;
+  Digest hash;
   for (size_t d = 0; d < 164; ++d) hash.update(asked.prompt(d) + '\0');
   EXPECT_EQ(hash.hex(), text(c, "instruct_all_164_sha256"));
   for (const json& cut : c.at("instruct_cut"))

@@ -4,9 +4,9 @@
 #include <map>
 
 #include "engine/error.h"
+#include "tools/digest.h"
 #include "tools/eval/choice_score.h"
 #include "tools/eval/few_shot.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/statistics.h"
 
 namespace lethe::eval {

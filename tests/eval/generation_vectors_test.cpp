@@ -125,6 +125,21 @@ TEST_F(Vectors, PromptsOfProgramsAndTheFence) {
             m.at("doc0_chars").get<int64_t>() - m.at("prefix_chars").get<int64_t>());
 }
 
+// What a program may do beside solving its problem.
+TEST_F(Vectors, ProgramsPassAsInTheHarness) {
+  const std::string file = kEvalData + "/humaneval.jsonl";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no " << file;
+  if (const std::string why = sandbox_refusal(); !why.empty()) GTEST_SKIP() << why;
+  const Documents documents = Documents::read(file);
+  const std::string solution = documents.at(0).at("canonical_solution").string();
+  for (const json& c : at("humaneval_execution").at("cases")) {
+    std::string body = solution + c.value("append", "");
+    if (c.contains("instead")) body = text(c, "instead").empty() ? "" : solution.substr(1);
+    const Verdict verdict = humaneval().judge(documents.at(0), body, {});
+    EXPECT_EQ(verdict.values[0] == 1, c.at("pass").get<bool>()) << c.dump() << " " << verdict.answer;
+  }
+}
+
 // Programs that need no model: the data's own solutions.
 TEST_F(Vectors, SolutionsOfMbppPass) {
   if (!std::filesystem::exists(kEvalData)) GTEST_SKIP() << "no " << kEvalData;

@@ -40,6 +40,29 @@ TEST_F(Vectors, SetsAreWalkedThroughAsCPythonDoes) {
   }
 }
 
+// A value that comes after another has gone takes its place where its way meets it: what CPython 3.11 gave.
+TEST(PythonSet, PutsAValueWhereAnotherWas) {
+  struct Case {
+    Indices inserted;
+    int64_t erased, then;
+    Indices expected;
+  };
+  for (const Case& c : {Case{{275, 1165, 129}, 1165, 241, {129, 275, 241}},
+                        Case{{545, 197, 776, 1121, 704}, 704, 992, {992, 545, 1121, 197, 776}},
+                        Case{{455, 529, 1249, 500, 62, 824, 648, 884, 508, 551},
+                             500,
+                             148,
+                             {1249, 455, 648, 551, 529, 148, 884, 824, 508, 62}}}) {
+    PythonSet set;
+    for (const int64_t value : c.inserted) set.insert(value);
+    set.erase(c.erased);
+    EXPECT_FALSE(set.contains(c.erased));
+    set.insert(c.then);
+    set.insert(c.then);
+    EXPECT_EQ(set.values(), c.expected);
+  }
+}
+
 TEST_F(Vectors, TheGauntletDrawsFromWhatItAsks) {
   int compared = 0;
   for (const auto& [name, c] : at("mosaic_fewshot_indices").items()) {

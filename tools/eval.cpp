@@ -1,4 +1,4 @@
-// lethe eval MODEL: benchmarks, decided as lm-evaluation-harness decides them.
+// lethe eval MODEL: benchmarks, decided as lm-evaluation-harness or the gauntlet decides them.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -10,6 +10,7 @@
 #include "engine/log.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/eval/averages.h"
 #include "tools/eval/choice_run.h"
 #include "tools/eval/result_log.h"
 #include "tools/eval/scoring_model.h"
@@ -26,7 +27,7 @@ namespace {
 using namespace eval;
 
 struct EvalArguments {
-  std::string model, tokenizer, bos = "auto", output;
+  std::string model, tokenizer, bos = "auto", output, protocol = "lm-eval";
   std::vector<std::string> tasks;
   std::vector<std::string> texts;
   std::string json_key = "text";
@@ -49,17 +50,22 @@ std::string list_of_tasks() {
   list(choice_tasks(), text);
   list(text_tasks(), text);
   list(generation_tasks(), text);
+  text += "\nBy --protocol gauntlet, its own files or those above:\n";
+  list(gauntlet_tasks(), text);
   return text;
 }
 
 void add_options(CLI::App& app, EvalArguments& a) {
   app.add_option("MODEL", a.model, "folder of a Hugging Face model, or a GGUF file")->required();
   app.add_option("--tasks", a.tasks, "names, joined by commas")->delimiter(',');
+  app.add_option("--protocol", a.protocol,
+                 "whose prompts and decisions: lm-eval, or gauntlet (MosaicML's, as the LoRA paper has it)")
+      ->check(CLI::IsMember({"lm-eval", "gauntlet"}));
   app.add_option("--data", a.run.data, "folder of the tasks' files; may be repeated");
   app.add_option("--text", a.texts,
                  "a file, a folder or JSONL whose perplexity is measured; may be repeated");
   app.add_option("--json-key", a.json_key, "of the text in JSONL");
-  app.add_option("--shots", a.run.shots, "solved examples before each question")
+  app.add_option("--shots", a.run.shots, "solved examples before each question (default: the task's own)")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--limit", a.run.limit, "the first N documents of each task; 0: all")
       ->check(CLI::NonNegativeNumber);
@@ -112,6 +118,16 @@ void add_writing_options(CLI::App& app, EvalArguments& a) {
 using Runs = std::vector<std::unique_ptr<ScoredRun>>;
 using WrittenRuns = std::vector<std::unique_ptr<GenerationRun>>;
 
+std::unique_ptr<ScoredRun> open_gauntlet_task(const std::string& name, const RunOptions& options) {
+  std::vector<std::string> names;
+  for (const ChoiceTask& t : gauntlet_tasks()) {
+    if (t.name == name) return std::make_unique<ChoiceRun>(t, options);
+    names.push_back(t.name);
+  }
+  throw UsageError(
+      fmt::format("--protocol gauntlet has no task {}; it has {}", name, fmt::join(names, ", ")));
+}
+
 std::unique_ptr<ScoredRun> open_task(const std::string& name, const RunOptions& options) {
   std::vector<std::string> names;
   for (const ChoiceTask& t : choice_tasks()) {
@@ -133,6 +149,7 @@ const GenerationTask* written_task(const std::string& name) {
 
 WrittenRuns open_written_tasks(const EvalArguments& a) {
   WrittenRuns runs;
+  if (a.protocol == "gauntlet") return runs;
   for (const std::string& name : a.tasks) {
     const GenerationTask* task = written_task(name);
     if (task == nullptr) continue;
@@ -154,7 +171,11 @@ Runs open_tasks(const EvalArguments& a) {
   if (!a.tasks.empty() && a.run.data.empty()) throw UsageError("--data says where the tasks' files are");
   Runs runs;
   for (const std::string& name : a.tasks) {
-    if (written_task(name) == nullptr) runs.push_back(open_task(name, a.run));
+    if (a.protocol == "gauntlet") {
+      runs.push_back(open_gauntlet_task(name, a.run));
+    } else if (written_task(name) == nullptr) {
+      runs.push_back(open_task(name, a.run));
+    }
   }
   for (const std::string& path : a.texts) runs.push_back(std::make_unique<TextRun>(path, a.json_key, a.run));
   return runs;
@@ -163,7 +184,7 @@ Runs open_tasks(const EvalArguments& a) {
 // All that a document's result depends on, but the kind of device and how many are computed together.
 nlohmann::json settings_of(const EvalArguments& a, const std::string& weights, const Tokenizer& tokenizer,
                            const PairEncoder& encoder, const WrittenRuns& written) {
-  nlohmann::json settings{{"protocol", "lm-eval"},
+  nlohmann::json settings{{"protocol", a.protocol},
                           {"model", a.model},
                           {"weights", weights},
                           {"adapter", a.scoring.adapter},
@@ -173,8 +194,12 @@ nlohmann::json settings_of(const EvalArguments& a, const std::string& weights, c
                           {"bos", a.bos},
                           {"prefix_id", encoder.prefix_id()},
                           {"max_length", a.run.max_length},
-                          {"shots", a.run.shots},
                           {"seed", 1234}};
+  if (a.run.shots || a.protocol == "lm-eval") {
+    settings["shots"] = a.run.shots.value_or(0);
+  } else {
+    settings["shots"] = "v0.3";
+  }
   if (written.empty()) return settings;
   const GenerationOptions& g = a.generation;
   settings["written"] = {{"samples", g.samples},
@@ -274,12 +299,13 @@ class Meter {
 }  // namespace
 
 int eval_command(const std::vector<std::string>& arguments) {
-  CLI::App app("Runs benchmarks, with the decisions of lm-evaluation-harness.", "lethe eval");
+  CLI::App app("Runs benchmarks, with the decisions of lm-evaluation-harness or MosaicML's gauntlet.",
+               "lethe eval");
   EvalArguments a;
   add_options(app, a);
   add_writing_options(app, a);
   parse(app, arguments);
-  if (app.count("--shots") > 0) a.generation.shots = a.run.shots;
+  a.generation.shots = a.run.shots;
 
   const ModelSource source = open_model_folder(a.model);
   if (a.run.max_length == 0) a.run.max_length = source.config.max_position_embeddings;
@@ -316,12 +342,18 @@ int eval_command(const std::vector<std::string>& arguments) {
   std::vector<Summary> summaries;
   for (const auto& run : runs) summaries.push_back(run->summary());
   for (const auto& run : written) summaries.push_back(run->summary());
+  std::vector<Summary> averages;
+  for (const auto& average : {gauntlet_average(summaries), forgetting_average(summaries)}) {
+    if (average) averages.push_back(*average);
+  }
   if (!a.json) {
+    summaries.insert(summaries.end(), averages.begin(), averages.end());
     std::cout << table_of(summaries);
     return 0;
   }
   nlohmann::json results{{"settings", settings}, {"results", nlohmann::json::array()}};
   for (const Summary& s : summaries) results["results"].push_back(json_of(s));
+  for (const Summary& s : averages) results["averages"].push_back(json_of(s));
   std::cout << results.dump(1) << "\n";
   return 0;
 }

@@ -5,11 +5,12 @@
 #include "data/tokenizer.h"
 #include "engine/error.h"
 #include "tests/eval/vectors.h"
+#include "tools/digest.h"
 #include "tools/eval/choice_score.h"
 #include "tools/eval/few_shot.h"
+#include "tools/eval/packing.h"
 #include "tools/eval/python_random.h"
 #include "tools/eval/python_text.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/statistics.h"
 #include "tools/eval/tasks/tasks.h"
 #include "tools/eval/token_pair.h"
@@ -41,7 +42,12 @@ std::vector<Indices> draws(int64_t n, int64_t k, size_t documents) {
 
 TEST_F(Vectors, ShotsAreDrawnAsTheHarnessDrawsThem) {
   for (const auto& [name, c] : at("lm_eval_fewshot_indices").items()) {
-    if (!c.contains("n")) continue;
+    if (!c.contains("n")) {  // of two processes, each with a generator of its own: as of one
+      const auto made = draws(7473, 5, 3);
+      EXPECT_EQ(made, c.at("rank0_docs_0_2_4").get<std::vector<Indices>>());
+      EXPECT_EQ(made, c.at("rank1_docs_1_3_5").get<std::vector<Indices>>());
+      continue;
+    }
     const int64_t k = c.contains("draw_k") ? c.at("draw_k").get<int64_t>() : std::ssize(c.begin().value()[0]);
     const auto made = draws(c.at("n"), k, 1319);
     size_t compared = 0;
@@ -58,6 +64,33 @@ TEST_F(Vectors, ShotsAreDrawnAsTheHarnessDrawsThem) {
   }
 }
 
+// The last of 200 documents; of those that draw one to spare, the first that many.
+TEST_F(Vectors, ShotsOfLateDocuments) {
+  const json& pools = at("lm_eval_fewshot_indices");
+  for (const auto& [name, value] : at("lm_eval_fewshot_late_docs").at("doc_199").items()) {
+    const std::string task = name.substr(0, name.rfind('_'));
+    const auto like = std::ranges::find(choice_tasks(), task, &ChoiceTask::name);
+    ASSERT_NE(like, choice_tasks().end()) << name;
+    int64_t n = 0;
+    for (const auto& [pool, c] : pools.items()) {
+      if (pool.starts_with(task)) n = c.at("n");
+    }
+    const auto expected = value.get<Indices>();
+    Indices made = draws(n, std::ssize(expected) + (like->draws_spare ? 1 : 0), 200)[199];
+    made.resize(expected.size());
+    EXPECT_EQ(made, expected) << name;
+  }
+}
+
+// Another protocol's thousand documents, by the same generator.
+TEST_F(Vectors, SubsetsOfAThousand) {
+  for (const auto& [name, value] : at("olmes_subsample_first10").items()) {
+    Indices made = PythonRandom(1234).sample(std::stol(name.substr(name.rfind('_') + 1)), 1000);
+    made.resize(10);
+    EXPECT_EQ(made, value.get<Indices>()) << name;
+  }
+}
+
 TEST_F(Vectors, ADocumentIsNoExampleOfItself) {
   const json& c = at("fewshot_self_removal");
   Documents documents = Documents::read(kEvalData + "/winogrande_dev.jsonl");
@@ -69,7 +102,7 @@ TEST_F(Vectors, ADocumentIsNoExampleOfItself) {
 // Every request of every document, by its digest.
 std::string digest(const ChoiceTask& task, const Documents& documents, const Documents& pool, int64_t shots) {
   const auto drawn = draw_shots(task, documents, pool, shots);
-  Sha256 hash;
+  Digest hash;
   for (size_t d = 0; d < documents.size(); ++d) {
     const ChoiceExample example = task.example(documents.at(d));
     std::string before;
@@ -140,6 +173,34 @@ TEST_F(Vectors, PairsOfLlamaTwosTokens) {
   }
 }
 
+// Two requests of one input that ask for another number of its places: each is scored at its own, where the
+// harness with its cache scores the shorter at the first of the longer.
+TEST_F(Vectors, RequestsThatShareAnInputKeepTheirPlaces) {
+  const auto tokenizer =
+      open_tokenizer(std::string(LETHE_SHARED_DATA) + "/tokenizers/llama2.tokenizer.model");
+  const PairEncoder encoder(*tokenizer, {});
+  const json& c = at("logits_cache_bug").at("toy");
+  std::vector<ScoreRequest> requests;
+  for (size_t i = 0; i < c.at("requests").size(); ++i) {
+    const auto [context, continuation] = c.at("requests")[i].get<std::pair<std::string, std::string>>();
+    const TokenPair made = encoder.pair(context, continuation);
+    EXPECT_EQ(made.context, c.at("token_ids")[i][0].get<std::vector<int32_t>>());
+    EXPECT_EQ(made.continuation, c.at("token_ids")[i][1].get<std::vector<int32_t>>());
+    requests.push_back(request_of(made, 16));
+  }
+  const std::vector<size_t> both{0, 1};
+  const PackedPass pass = pack(requests, both);
+  EXPECT_EQ(pass.ids, requests[0].input);
+  for (const PackedPass::Part& part : pass.parts) {
+    const ScoreRequest& request = requests[part.request];
+    for (size_t t = 0; t < request.targets.size(); ++t) {
+      EXPECT_EQ(pass.labels[part.first + t], request.targets[t]);
+      EXPECT_EQ(pass.rows[part.first + t],
+                static_cast<int32_t>(request.input.size() - request.targets.size() + t));
+    }
+  }
+}
+
 TEST_F(Vectors, LongRequestsLoseTheirBeginning) {
   for (const json& c : at("loglikelihood_truncation")) {
     const ScoreRequest made = request_of({c.at("ctx"), c.at("cont")}, c.at("max_length"));
@@ -193,6 +254,25 @@ TEST_F(Vectors, StandardErrors) {
   EXPECT_NEAR(pooled_standard_error(group.at("stderrs").get<std::vector<double>>(),
                                     group.at("sizes").get<std::vector<int64_t>>()),
               group.at("pooled_stderr").get<double>(), 1e-15);
+}
+
+TEST_F(Vectors, StandardErrorsByBootstrap) {
+  const json& c = at("bootstrap");
+  const auto items = c.at("xs").get<std::vector<double>>();
+  PythonRandom random(0);
+  for (const json& replicate : c.at("first_two_replicate_indices_chunk0")) {
+    for (const json& index : replicate)
+      EXPECT_EQ(std::floor(random.random() * static_cast<double>(items.size())), index.get<double>());
+  }
+  const auto exponential = [](const std::vector<double>& values) { return std::exp(-mean(values)); };
+  // 2000 squares, summed in another order: 2000 roundings of 2^-53 at the worst.
+  EXPECT_NEAR(bootstrap_standard_error(items, mean, 2000), c.at("stderr_mean_iters_2000").get<double>(),
+              2e-13);
+  EXPECT_NEAR(bootstrap_standard_error(items, exponential, 2000),
+              c.at("stderr_exp_neg_mean_iters_2000").get<double>(), 2e-13);
+  // What is beyond whole thousands is left out.
+  EXPECT_EQ(bootstrap_standard_error(items, mean, 2500), bootstrap_standard_error(items, mean, 2000));
+  EXPECT_TRUE(std::isnan(bootstrap_standard_error(items, mean, 1)));
 }
 
 }  // namespace

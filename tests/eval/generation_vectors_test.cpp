@@ -4,10 +4,10 @@
 
 #include "tests/eval/vectors.h"
 #include "tests/files.h"
+#include "tools/digest.h"
 #include "tools/eval/generation_run.h"
 #include "tools/eval/gsm8k_answer.h"
 #include "tools/eval/python_text.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/tasks/tasks.h"
 
 namespace lethe::test {
@@ -79,7 +79,7 @@ void expect_prompts(const GenerationRun& run, size_t documents, const json& vect
     EXPECT_EQ(code_points(prompt), c.at("chars").get<int64_t>()) << d;
     EXPECT_EQ(sha256(prompt), text(c, "sha256")) << d;
   }
-  Sha256 hash;
+  Digest hash;
   for (size_t d = 0; d < documents; ++d) hash.update(run.prompt(d) + '\0');
   EXPECT_EQ(hash.hex(), text(vectors, all));
 }
@@ -110,7 +110,7 @@ TEST_F(Vectors, PromptsOfProgramsAndTheFence) {
   const GenerationRun run(plain, options, {}), asked(fenced, options, {});
   EXPECT_EQ(sha256(run.prompt(0)), text(c.at("humaneval_prompt_doc0"), "sha256"));
   EXPECT_EQ(sha256(asked.prompt(0)), text(c.at("instruct_context_doc0"), "sha256"));
-  Sha256 hash;
+  Digest hash;
   for (size_t d = 0; d < 164; ++d) hash.update(asked.prompt(d) + '\0');
   EXPECT_EQ(hash.hex(), text(c, "instruct_all_164_sha256"));
   for (const json& cut : c.at("instruct_cut"))
@@ -123,6 +123,21 @@ TEST_F(Vectors, PromptsOfProgramsAndTheFence) {
   const json& m = at("mbpp_prompts");
   EXPECT_EQ(code_points(programs.prompt(0)),
             m.at("doc0_chars").get<int64_t>() - m.at("prefix_chars").get<int64_t>());
+}
+
+// What a program may do beside solving its problem.
+TEST_F(Vectors, ProgramsPassAsInTheHarness) {
+  const std::string file = kEvalData + "/humaneval.jsonl";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no " << file;
+  if (const std::string why = sandbox_refusal(); !why.empty()) GTEST_SKIP() << why;
+  const Documents documents = Documents::read(file);
+  const std::string solution = documents.at(0).at("canonical_solution").string();
+  for (const json& c : at("humaneval_execution").at("cases")) {
+    std::string body = solution + c.value("append", "");
+    if (c.contains("instead")) body = text(c, "instead").empty() ? "" : solution.substr(1);
+    const Verdict verdict = humaneval().judge(documents.at(0), body, {});
+    EXPECT_EQ(verdict.values[0] == 1, c.at("pass").get<bool>()) << c.dump() << " " << verdict.answer;
+  }
 }
 
 // Programs that need no model: the data's own solutions.

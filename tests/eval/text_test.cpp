@@ -3,10 +3,10 @@
 
 #include "engine/error.h"
 #include "tests/files.h"
+#include "tools/digest.h"
 #include "tools/eval/documents.h"
 #include "tools/eval/few_shot.h"
 #include "tools/eval/python_text.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/tasks/tasks.h"
 
 namespace lethe::test {
@@ -15,14 +15,14 @@ namespace {
 using namespace eval;
 
 // FIPS 180-4's examples, and a length on each side of a block's padding.
-TEST(Sha256, OfKnownTexts) {
+TEST(Digest, OfKnownTexts) {
   EXPECT_EQ(sha256(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha256(std::string(1000000, 'a')),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-  Sha256 pieces;
+  Digest pieces;
   for (const char* piece : {"abcdbcdecdefdefgefghfghi", "", "ghijhijkijkljklmklmnlmnomnopnopq"})
     pieces.update(piece);
   EXPECT_EQ(pieces.hex(), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");

@@ -2,9 +2,9 @@
 #include "engine/error.h"
 #include "tests/eval/vectors.h"
 #include "tests/files.h"
+#include "tools/digest.h"
 #include "tools/eval/python_text.h"
 #include "tools/eval/rolling.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/tasks/tasks.h"
 #include "tools/eval/text_run.h"
 

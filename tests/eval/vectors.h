@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 namespace lethe::test {
 
@@ -21,6 +22,12 @@ class Vectors : public testing::Test {
     vectors_ = &all;
   }
   const nlohmann::json& at(const std::string& key) const { return vectors_->at(key); }
+  // In the order of the alphabet.
+  std::vector<std::string> keys() const {
+    std::vector<std::string> found;
+    for (const auto& [key, value] : vectors_->items()) found.push_back(key);
+    return found;
+  }
 
  private:
   const nlohmann::json* vectors_ = nullptr;

@@ -4,27 +4,48 @@
 #include <map>
 
 #include "engine/error.h"
+#include "tools/digest.h"
 #include "tools/eval/choice_score.h"
 #include "tools/eval/few_shot.h"
-#include "tools/eval/sha256.h"
+#include "tools/eval/gauntlet.h"
 #include "tools/eval/statistics.h"
 
 namespace lethe::eval {
 
-ChoiceRun::ChoiceRun(const ChoiceTask& task, const RunOptions& options) : task_(&task), options_(options) {
+ChoiceRun::ChoiceRun(const ChoiceTask& task, const RunOptions& options)
+    : task_(&task),
+      options_(options),
+      shots_(options.shots.value_or(task.gauntlet ? task.gauntlet->shots : 0)) {
   Documents documents = Documents::find(options.data, task.files, task.name);
+  file_ = documents.file();
+  const bool other_file = shots_ > 0 && !task.shot_files.empty();
+  const Documents pool =
+      other_file ? Documents::find(options.data, task.shot_files, task.name + " with examples") : documents;
   if (options.limit > 0) documents.limit(static_cast<size_t>(options.limit));
-  std::optional<Documents> pool;
-  if (options.shots > 0) pool = Documents::find(options.data, task.shot_files, task.name + " with examples");
-  const auto drawn = draw_shots(task, documents, pool ? *pool : documents, options.shots);
+  const auto drawn = draw_shots(task, documents, pool, shots_);
   for (size_t d = 0; d < documents.size(); ++d) {
     Item item{.example = task.example(documents.at(d)), .shots = drawn[d]};
     item.before = item.example.header;
-    for (const int64_t p : item.shots) item.before += task.example(pool->at(static_cast<size_t>(p))).shot();
+    for (const int64_t p : item.shots) {
+      const ChoiceExample shot = task.example(pool.at(static_cast<size_t>(p)));
+      if (task.gauntlet && !item.before.empty()) item.before += "\n";
+      item.before += task.gauntlet ? task.gauntlet->solved(shot) : shot.shot();
+    }
     if (!task.group_key.empty()) item.group = documents.at(d).at(task.group_key).string();
     item.missing = item.example.size();
     items_.push_back(std::move(item));
   }
+}
+
+std::string ChoiceRun::prompt(const Item& item, size_t choice) const {
+  if (!task_->gauntlet) return item.before + item.example.context(choice);
+  return item.before + (item.before.empty() ? "" : "\n") + task_->gauntlet->asked(item.example, choice);
+}
+
+TokenPair ChoiceRun::tokens_of(const Item& item, size_t choice, const PairEncoder& encoder) const {
+  const std::string text = prompt(item, choice), &answer = item.example.continuation(choice);
+  if (!task_->gauntlet) return encoder.pair(text, answer);
+  return encoder.apart(item.before, std::string_view(text).substr(item.before.size()), answer);
 }
 
 bool ChoiceRun::restore(const nlohmann::json& line) {
@@ -33,9 +54,12 @@ bool ChoiceRun::restore(const nlohmann::json& line) {
   Item& item = items_[d];
   const auto values = line.value("log_likelihoods", std::vector<double>{});
   const auto greedy = line.value("greedy", std::vector<bool>{});
+  const auto tokens = line.value("tokens", std::vector<int64_t>{});
   if (values.size() != item.example.size() || greedy.size() != values.size()) return false;
+  if (tokens.size() != values.size()) return false;
   item.scores.clear();
   for (size_t i = 0; i < values.size(); ++i) item.scores.push_back({values[i], greedy[i]});
+  item.tokens = tokens;
   item.missing = 0;
   decide(item);
   return true;
@@ -50,15 +74,15 @@ void ChoiceRun::encode(const PairEncoder& encoder) {
     for (size_t i = 0; i < item.example.size(); ++i) origins_.push_back({d, i});
   }
   requests_.resize(origins_.size());
+  // The gauntlet counts the last target too, which no model is given.
+  const int64_t max_length = options_.max_length - (task_->gauntlet ? 1 : 0);
   std::exception_ptr failure;
 #pragma omp parallel for schedule(dynamic, 16)
   for (size_t r = 0; r < origins_.size(); ++r) {
     try {
       Item& item = items_[origins_[r].item];
       const size_t choice = origins_[r].choice;
-      const std::string context = item.before + item.example.context(choice);
-      requests_[r] =
-          request_of(encoder.pair(context, item.example.continuation(choice)), options_.max_length);
+      requests_[r] = request_of(tokens_of(item, choice, encoder), max_length);
       item.tokens[choice] = std::ssize(requests_[r].targets);
     } catch (...) {
 #pragma omp critical(lethe_eval_failure)
@@ -71,6 +95,10 @@ void ChoiceRun::encode(const PairEncoder& encoder) {
 void ChoiceRun::decide(Item& item) const {
   std::vector<double> values;
   for (const Score& score : item.scores) values.push_back(score.log_likelihood);
+  if (task_->gauntlet) {
+    item.right = smallest_mean_loss(values, item.tokens) == item.example.gold;
+    return;
+  }
   const ChoicePick picked = pick(item.example.choices, values);
   item.right = picked.raw == item.example.gold;
   item.right_per_letter = picked.per_letter == item.example.gold;
@@ -86,13 +114,10 @@ std::optional<nlohmann::json> ChoiceRun::take(size_t request, const Score& score
 
 nlohmann::json ChoiceRun::line_of(size_t index) const {
   const Item& item = items_[index];
-  nlohmann::json line{{"task", name()},
-                      {"document", index},
-                      {"prompt_sha256", sha256(item.before + item.example.context(0))},
-                      {"shots", item.shots},
-                      {"gold", item.example.gold},
-                      {"tokens", item.tokens},
-                      {"acc", item.right ? 1 : 0}};
+  nlohmann::json line{
+      {"task", name()},           {"document", index},         {"prompt_sha256", sha256(prompt(item, 0))},
+      {"shots", item.shots},      {"gold", item.example.gold}, {"tokens", item.tokens},
+      {"acc", item.right ? 1 : 0}};
   for (const Score& score : item.scores) {
     line["log_likelihoods"].push_back(score.log_likelihood);
     line["greedy"].push_back(score.greedy);
@@ -107,8 +132,14 @@ Summary ChoiceRun::summary_of(const std::string& part, const std::vector<const I
     right.push_back(item->right ? 1 : 0);
     per_letter.push_back(item->right_per_letter ? 1 : 0);
   }
-  Summary made{.task = part, .shots = options_.shots, .documents = std::ssize(items)};
-  made.metrics.push_back({"acc", mean(right), mean_standard_error(right)});
+  Summary made{.task = part, .shots = shots_, .documents = std::ssize(items), .file = file_};
+  const Metric accuracy{"acc", mean(right), mean_standard_error(right)};
+  made.metrics.push_back(accuracy);
+  if (task_->gauntlet) {
+    const double baseline = task_->gauntlet->baseline;
+    made.metrics.push_back(
+        {"above_chance", above_chance(accuracy.value, baseline), accuracy.standard_error / (1 - baseline)});
+  }
   if (task_->acc_norm)
     made.metrics.push_back({"acc_norm", mean(per_letter), mean_standard_error(per_letter)});
   return made;

@@ -20,7 +20,7 @@ class ChoiceRun final : public ScoredRun {
  private:
   struct Item {
     ChoiceExample example;
-    std::string before;          // header and shots
+    std::string before;          // header and shots, without what separates them from the document
     std::vector<int64_t> shots;  // places in the pool
     std::string group;
     std::vector<Score> scores;    // of the choices
@@ -32,12 +32,17 @@ class ChoiceRun final : public ScoredRun {
     size_t item, choice;
   };
 
+  // What stands before the answer.
+  std::string prompt(const Item& item, size_t choice) const;
+  TokenPair tokens_of(const Item& item, size_t choice, const PairEncoder& encoder) const;
   void decide(Item& item) const;
   nlohmann::json line_of(size_t index) const;
   Summary summary_of(const std::string& name, const std::vector<const Item*>& items) const;
 
   const ChoiceTask* task_;
   RunOptions options_;
+  int64_t shots_;
+  std::string file_;
   std::vector<Item> items_;
   std::vector<Origin> origins_;  // of the requests
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/error.h"
+#include "tools/eval/gauntlet.h"
 #include "tools/eval/python_random.h"
 
 namespace lethe::eval {
@@ -33,6 +34,8 @@ std::vector<std::vector<int64_t>> draw_shots(const ChoiceTask& task, const Docum
                                              const Documents& pool, int64_t shots, uint64_t seed) {
   std::vector<std::vector<int64_t>> drawn(documents.size());
   if (shots == 0) return drawn;
+  if (task.gauntlet)
+    return draw_gauntlet_shots(std::ssize(drawn), static_cast<int64_t>(pool.size()), shots, seed);
   const int64_t asked = shots + (task.draws_spare ? 1 : 0);
   if (asked > static_cast<int64_t>(pool.size())) refuse(pool, asked);
   PythonRandom random(seed);

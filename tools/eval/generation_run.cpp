@@ -6,8 +6,8 @@
 #include <set>
 
 #include "engine/error.h"
+#include "tools/digest.h"
 #include "tools/eval/few_shot.h"
-#include "tools/eval/sha256.h"
 #include "tools/eval/statistics.h"
 
 namespace lethe::eval {

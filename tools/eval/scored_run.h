@@ -15,9 +15,9 @@ namespace lethe::eval {
 
 struct RunOptions {
   std::vector<std::string> data;  // folders
-  int64_t shots = 0;
-  int64_t limit = 0;       // documents, the first ones; 0: all
-  int64_t max_length = 0;  // tokens that the model is given at most
+  std::optional<int64_t> shots;   // absent: the task's own
+  int64_t limit = 0;              // documents, the first ones; 0: all
+  int64_t max_length = 0;         // tokens that the model is given at most
 };
 
 class ScoredRun {

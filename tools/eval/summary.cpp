@@ -8,7 +8,9 @@
 namespace lethe::eval {
 
 nlohmann::json json_of(const Summary& summary) {
-  nlohmann::json made{{"task", summary.task}, {"shots", summary.shots}, {"documents", summary.documents}};
+  nlohmann::json made{{"task", summary.task}, {"documents", summary.documents}};
+  if (summary.shots) made["shots"] = *summary.shots;
+  if (!summary.file.empty()) made["file"] = summary.file;
   for (const Metric& m : summary.metrics) {
     made["metrics"][m.name] = {{"value", m.value}, {"standard_error", nullptr}};
     if (std::isfinite(m.standard_error)) made["metrics"][m.name]["standard_error"] = m.standard_error;
@@ -27,7 +29,8 @@ std::string table_of(const std::vector<Summary>& summaries) {
     for (const Metric& m : s.metrics) {
       const std::string error =
           std::isfinite(m.standard_error) ? fmt::format("{:.4f}", m.standard_error) : "";
-      text += first ? fmt::format("{:{}}  {:>5}  {:>9}", s.task, width, s.shots, s.documents)
+      const std::string shots = s.shots ? fmt::to_string(*s.shots) : "";
+      text += first ? fmt::format("{:{}}  {:>5}  {:>9}", s.task, width, shots, s.documents)
                     : std::string(width + 18, ' ');
       text += fmt::format("  {:<18}  {:>8.4f}  {:>8}\n", m.name, m.value, error);
       first = false;

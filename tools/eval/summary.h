@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,9 @@ struct Metric {
 
 struct Summary {
   std::string task;
-  int64_t shots = 0;
+  std::optional<int64_t> shots = 0;  // nothing: of several benchmarks
   int64_t documents = 0;
+  std::string file;  // of the documents, where it matters which
   std::vector<Metric> metrics;
   std::vector<Summary> parts;  // by subject
 };

@@ -8,9 +8,9 @@
 
 #include "data/corpus.h"
 #include "engine/error.h"
+#include "tools/digest.h"
 #include "tools/eval/documents.h"
 #include "tools/eval/rolling.h"
-#include "tools/eval/sha256.h"
 
 namespace lethe::eval {
 

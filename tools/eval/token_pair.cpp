@@ -23,6 +23,7 @@ PairEncoder::PairEncoder(const Tokenizer& tokenizer, const EncodingOptions& opti
   if (prefix_id_ < 0)
     throw DataError("the tokenizer has neither a token that begins nor one that ends a sequence");
   prefix_text_ = tokenizer.decode({&prefix_id_, 1}, false);
+  joins_spaces_ = encode_bare(" a").size() == 1;
 }
 
 std::vector<int32_t> PairEncoder::encode_bare(std::string_view text) const {
@@ -39,6 +40,16 @@ std::vector<int32_t> PairEncoder::encode(std::string_view text) const {
   return ids;
 }
 
+namespace {
+
+void require_tokens(const TokenPair& pair, std::string_view context, std::string_view continuation) {
+  if (!pair.context.empty() && !pair.continuation.empty()) return;
+  throw DataError(fmt::format("\"{}\" after a context of {} bytes has no token of its own: no score exists",
+                              continuation, context.size()));
+}
+
+}  // namespace
+
 TokenPair PairEncoder::pair(std::string_view context, std::string_view continuation) const {
   TokenPair made;
   if (context.empty()) {
@@ -54,10 +65,20 @@ TokenPair PairEncoder::pair(std::string_view context, std::string_view continuat
     const size_t behind = std::min(whole.size(), made.context.size());
     made.continuation.assign(whole.begin() + static_cast<std::ptrdiff_t>(behind), whole.end());
   }
-  if (made.context.empty() || made.continuation.empty()) {
-    throw DataError(fmt::format("\"{}\" after a context of {} bytes has no token of its own: no score exists",
-                                continuation, context.size()));
-  }
+  require_tokens(made, context, continuation);
+  return made;
+}
+
+TokenPair PairEncoder::apart(std::string_view before, std::string_view question,
+                             std::string_view answer) const {
+  TokenPair made{.context = encode(before)};
+  const int32_t eos = tokenizer_->eos_id();
+  if (made.context.size() > 1 && eos >= 0 && made.context.back() == eos) made.context.pop_back();
+  const std::vector<int32_t> asked = encode_bare(question);
+  made.context.insert(made.context.end(), asked.begin(), asked.end());
+  const bool lacks_space = joins_spaces_ && !answer.starts_with(' ');
+  made.continuation = encode_bare(lacks_space ? std::string(" ").append(answer) : answer);
+  require_tokens(made, question, answer);
   return made;
 }
 

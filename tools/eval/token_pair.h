@@ -1,4 +1,4 @@
-// A context and its continuation as token ids, split as lm-evaluation-harness splits them.
+// A context and its continuation as token ids, split as lm-evaluation-harness or the gauntlet splits them.
 #pragma once
 
 #include <cstdint>
@@ -39,12 +39,17 @@ class PairEncoder {
   // The continuation's ids are those of both together, behind as many as the context alone has. Throws
   // DataError if either has none then: no score exists.
   TokenPair pair(std::string_view context, std::string_view continuation) const;
+  // The gauntlet's way: the examples before (or nothing) with what the tokenizer puts before a text, then the
+  // question and the answer, each encoded alone. An answer gets a space before it where the tokenizer has one
+  // token for " a". Throws DataError if context or continuation has no token.
+  TokenPair apart(std::string_view before, std::string_view question, std::string_view answer) const;
 
  private:
   const Tokenizer* tokenizer_;
   Bos bos_;
   int32_t prefix_id_;
   std::string prefix_text_;
+  bool joins_spaces_;
 };
 
 // What a model is given and what it is asked: targets follow the last of `input`, one each.

@@ -28,6 +28,7 @@ GenerationTask mbpp();
 
 // In the order they are listed in.
 const std::vector<ChoiceTask>& choice_tasks();
+const std::vector<ChoiceTask>& gauntlet_tasks();
 const std::vector<TextTask>& text_tasks();
 const std::vector<GenerationTask>& generation_tasks();
 

@@ -12,6 +12,7 @@ int convert_command(const std::vector<std::string>& arguments);
 int data_command(const std::vector<std::string>& arguments);
 int doctor_command(const std::vector<std::string>& arguments);
 int eval_command(const std::vector<std::string>& arguments);
+int forget_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
 int lint_command(const std::vector<std::string>& arguments);

@@ -17,6 +17,7 @@ constexpr lethe::Command commands[] = {
     {"data", "what a run reads, as people can read it", lethe::data_command},
     {"batches", "the tokens that a run reads, as safetensors", lethe::batches_command},
     {"eval", "benchmarks, decided as lm-evaluation-harness decides them", lethe::eval_command},
+    {"forget", "what a tuned model forgot beside its base, benchmark by benchmark", lethe::forget_command},
     {"generate", "continues a prompt", lethe::generate_command},
     {"tokenize", "text to token ids and back", lethe::tokenize_command},
     {"spectrum", "singular values of what training changed", lethe::spectrum_command},

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "engine/error.h"
 
@@ -27,14 +28,20 @@ void require_same(const std::string& file, const nlohmann::json& before, const n
   }
 }
 
-}  // namespace
+struct Content {
+  std::optional<nlohmann::json> settings;  // absent: the file is not there, or without a whole line
+  std::vector<nlohmann::json> lines;
+  size_t whole = 0, size = 0;  // bytes: up to the end of the last whole line, and all
+};
 
-ResultLog::ResultLog(const std::string& file, const nlohmann::json& settings) : path_(file) {
+Content content_of(const std::string& file) {
+  Content found;
   std::string text;
   if (std::ifstream in(file, std::ios::binary); in) text.assign(std::istreambuf_iterator<char>(in), {});
-  const size_t whole = text.rfind('\n') + 1;  // 0 where there is none
+  found.size = text.size();
+  found.whole = text.rfind('\n') + 1;  // 0 where there is none
   int64_t number = 0;
-  for (size_t at = 0; at < whole;) {
+  for (size_t at = 0; at < found.whole;) {
     const size_t end = text.find('\n', at);
     nlohmann::json line = nlohmann::json::parse(text.substr(at, end - at), nullptr, false);
     at = end + 1;
@@ -42,20 +49,36 @@ ResultLog::ResultLog(const std::string& file, const nlohmann::json& settings) : 
     if (!line.is_object() || (number == 1 && line.value("format", "") != kFormat))
       throw FormatError(file, fmt::format("line {}", number), "is none of lethe eval's");
     if (number == 1) {
-      require_same(file, line.value("settings", nlohmann::json::object()), settings);
+      found.settings = line.value("settings", nlohmann::json::object());
     } else {
-      found_.push_back(std::move(line));
+      found.lines.push_back(std::move(line));
     }
   }
-  if (whole < text.size() && number == 0 && !text.starts_with("{\"format\""))
+  if (found.whole < found.size && number == 0 && !text.starts_with("{\"format\""))
     throw FormatError(file, "line 1", "is none of lethe eval's");
-  if (whole < text.size()) std::filesystem::resize_file(file, whole);
+  return found;
+}
+
+}  // namespace
+
+void read_result_file(const std::string& file, nlohmann::json& settings, std::vector<nlohmann::json>& lines) {
+  Content content = content_of(file);
+  if (!content.settings) throw IoError(file, "is not there, or empty");
+  settings = std::move(*content.settings);
+  lines = std::move(content.lines);
+}
+
+ResultLog::ResultLog(const std::string& file, const nlohmann::json& settings) : path_(file) {
+  const Content content = content_of(file);
+  if (content.settings) require_same(file, *content.settings, settings);
+  found_ = content.lines;
+  if (content.whole < content.size) std::filesystem::resize_file(file, content.whole);
   const auto folder = std::filesystem::path(file).parent_path();
   std::error_code failed;
   if (!folder.empty()) std::filesystem::create_directories(folder, failed);
   file_.reset(std::fopen(file.c_str(), "ab"));
   if (!file_) throw IoError(file, fmt::format("cannot be written: {}", std::strerror(errno)));
-  if (number == 0) append({{"format", kFormat}, {"settings", settings}});
+  if (!content.settings) append({{"format", kFormat}, {"settings", settings}});
 }
 
 void ResultLog::append(const nlohmann::json& line) {

@@ -34,4 +34,8 @@ class ResultLog {
   std::vector<nlohmann::json> found_;
 };
 
+// Reads the settings and the lines of such a file; half a line at the end is left out. Throws IoError,
+// FormatError.
+void read_result_file(const std::string& file, nlohmann::json& settings, std::vector<nlohmann::json>& lines);
+
 }  // namespace lethe::eval

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/ops/all_reduce.h"
 #include "engine/ops/gradient_norm.h"
 #include "engine/ops/update.h"
 #include "engine/step_inputs.h"
@@ -67,6 +68,14 @@ Var state_tensor(Tape& tape, const std::string& prefix, int32_t parameter, DType
                                                .pitch = p.pitch}));
 }
 
+// The ranks' shares of the loss and of its gradients become those of the whole step.
+void append_sums(Tape& tape, const std::vector<Parameter>& parameters, const std::shared_ptr<Comm>& comm) {
+  if (!comm || comm->world() == 1) return;
+  std::vector<Var> shares{tape.persistent(step::loss_sum)};
+  for (const Parameter& p : parameters) shares.push_back(tape.persistent(p.gradient));
+  ops::all_reduce(tape, shares, comm, "gradients");
+}
+
 // Appends norm and clip factor; returns the factor.
 Var append_norm(Tape& tape, const std::vector<Parameter>& parameters, double max_norm) {
   std::vector<Var> gradients;
@@ -127,13 +136,15 @@ void copy_exactly(Session& session, const std::string& from, const std::string& 
 
 }  // namespace
 
-void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision) {
+void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision,
+                   const std::shared_ptr<Comm>& comm) {
   check(options);
   const std::vector<ParameterGroup> groups = parameter_groups(tape.state(), options.grouping);
   const std::vector<Parameter> parameters = ordered(tape.state(), groups);
   const Phase phase = tape.phase();
   tape.set_phase(Phase::update);
   const Var rates = step_value(tape, step::learning_rate, DType::f64, static_cast<int64_t>(groups.size()));
+  append_sums(tape, parameters, comm);
   const Var scale = append_norm(tape, parameters, options.max_gradient_norm);
   const Var moved = step_value(tape, step::parameters_moved, DType::i64, 1);
   const bool is_lion = options.name == "lion";

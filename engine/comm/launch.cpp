@@ -31,11 +31,11 @@ int number(const char* name, const char* text, int lowest) {
 
 }  // namespace
 
-Launch find_launch(const Environment& environment) {
+Launched find_launched(const Environment& environment) {
   for (const Launcher& l : kLaunchers) {
     const char *rank = environment(l.rank), *world = environment(l.world);
     if (!rank || !world) continue;
-    const Launch found{l.name, number(l.rank, rank, 0), number(l.world, world, 1)};
+    const Launched found{l.name, number(l.rank, rank, 0), number(l.world, world, 1)};
     if (found.rank >= found.world)
       throw ConfigError(l.rank, fmt::format("{} is no rank of {}", found.rank, found.world));
     return found;
@@ -43,11 +43,11 @@ Launch find_launch(const Environment& environment) {
   return {};
 }
 
-Launch find_launch() {
-  return find_launch([](const char* name) { return static_cast<const char*>(std::getenv(name)); });
+Launched find_launched() {
+  return find_launched([](const char* name) { return static_cast<const char*>(std::getenv(name)); });
 }
 
-std::unique_ptr<Comm> make_comm(const Launch& launch) {
+std::unique_ptr<Comm> make_comm(const Launched& launch) {
   if (launch.world == 1) return make_self_comm();
   if (launch.launcher == "torchrun") {
     throw ConfigError(

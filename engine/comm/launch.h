@@ -9,7 +9,7 @@
 
 namespace lethe {
 
-struct Launch {
+struct Launched {
   std::string launcher;  // "mpirun", "srun", "torchrun"; empty: none
   int rank = 0, world = 1;
 };
@@ -19,11 +19,11 @@ using Environment = std::function<const char*(const char*)>;
 
 // Open MPI's mpirun; Slurm's srun (a batch script's own shell is no step of it); torchrun, and what sets its
 // variables. Throws ConfigError for variables that hold no numbers.
-Launch find_launch(const Environment& environment);
-Launch find_launch();
+Launched find_launched(const Environment& environment);
+Launched find_launched();
 
 // The launcher's ranks. Throws ConfigError if this build cannot join them, or if MPI does not find as many as
 // the launcher said: each process would train for itself and write over the others.
-std::unique_ptr<Comm> make_comm(const Launch& launch);
+std::unique_ptr<Comm> make_comm(const Launched& launch);
 
 }  // namespace lethe

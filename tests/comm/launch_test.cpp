@@ -12,15 +12,15 @@ namespace {
 
 using Variables = std::map<std::string, std::string>;
 
-Launch launch_of(const Variables& variables) {
-  return find_launch([&](const char* name) {
+Launched launch_of(const Variables& variables) {
+  return find_launched([&](const char* name) {
     const auto found = variables.find(name);
     return found == variables.end() ? nullptr : found->second.c_str();
   });
 }
 
 void expect_launch(const Variables& variables, const std::string& launcher, int rank, int world) {
-  const Launch found = launch_of(variables);
+  const Launched found = launch_of(variables);
   EXPECT_EQ(found.launcher, launcher);
   EXPECT_EQ(found.rank, rank);
   EXPECT_EQ(found.world, world);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/comm/launch.h"
+#include "engine/log.h"
 #include "tests/comm/ranks.h"
 
 namespace lethe::test {
@@ -33,12 +34,13 @@ Comm& ranks() {
 int main(int count, char** values) {
   using namespace lethe;
   testing::InitGoogleTest(&count, values);
-  test::all_ranks = make_comm(find_launch());
+  test::all_ranks = make_comm(find_launched());
   const std::string asked = count > 1 ? values[1] : "";
   if (asked != "--ranks=" + std::to_string(test::ranks().world())) {
     std::fprintf(stderr, "%d ranks, and the argument is \"%s\"\n", test::ranks().world(), asked.c_str());
     return 1;
   }
+  log::set_silent(true);
   if (test::ranks().rank() != 0) {
     testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
     delete listeners.Release(listeners.default_result_printer());

@@ -36,7 +36,7 @@ class Comm {
   // In place, on all ranks.
   void all_reduce(void* values, DType dtype, int64_t count);
   // `own` gets the sum of this rank's slice, slices[rank()] elements. The slices lie one behind the other in
-  // `values`; there are world() of them (ShapeError).
+  // `values`; there are world() of them (ShapeError). `own` may lie at its place there.
   void reduce_scatter(const void* values, void* own, DType dtype, std::span<const int64_t> slices);
   // `values` gets all slices. `own` may lie at its place there. Any type.
   void all_gather(const void* own, void* values, DType dtype, std::span<const int64_t> slices);

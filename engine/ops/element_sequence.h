@@ -13,7 +13,9 @@ namespace lethe::ops {
 // Tensors of one dtype in the host's memory. Two sequences over the same tensors keep a place each.
 class ElementSequence {
  public:
-  void add(const Buffer& tensor) { tensors_.push_back(tensor); }
+  void add(const Buffer& tensor) {
+    if (tensor.rows * tensor.width > 0) tensors_.push_back(tensor);
+  }
   // The next `count` elements to `to`, or from `from` into the tensors. There must be so many.
   void read(std::byte* to, int64_t count) {
     move(count, [&](std::byte* at, size_t bytes) {

@@ -1,13 +1,17 @@
 // `lethe train` under mpirun as a person starts it: one log, one result, one message, and nobody left behind.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
 #include "engine/checkpoint.h"
+#include "engine/files/safetensors.h"
+#include "engine/rng.h"
 #include "tests/run/process.h"
 #include "tests/run/small_run.h"
 
@@ -99,8 +103,54 @@ TEST(Launched, RefusesRanksThatWereAskedForOtherThings) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
+// The largest difference of a tensor's elements over the largest element, of two checkpoints in float64.
+double apart(const std::string& a, const std::string& b) {
+  const SafetensorsFile x(a), y(b);
+  EXPECT_EQ(x.entries().size(), y.entries().size());
+  double most = 0;
+  for (const SafetensorsEntry& e : x.entries()) {
+    EXPECT_EQ(e.type, StoredType::f64) << e.name;
+    const auto values = [&](const SafetensorsFile& file) {
+      const auto bytes = file.bytes(file.require(e.name));
+      std::vector<double> found(bytes.size() / sizeof(double));
+      std::memcpy(found.data(), bytes.data(), bytes.size());
+      return found;
+    };
+    const std::vector<double> of_x = values(x), of_y = values(y);
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < of_x.size(); ++i) {
+      difference = std::max(difference, std::abs(of_x[i] - of_y[i]));
+      size = std::max(size, std::abs(of_x[i]));
+    }
+    if (size > 0) most = std::max(most, difference / size);
+  }
+  return most;
+}
+
+TEST(Launched, ACheckpointMovesFromFourRanksToTwoToThreeToOne) {
+  const Strings shared = {"train.batch_size=8", "precision=float64", "schedule.name=constant"};
+  const auto until = [&](const std::string& steps, const std::string& sharding) {
+    Strings all = shared;
+    all.insert(all.end(), {"train.duration=" + steps + " steps", "distributed.sharding=" + sharding});
+    return all;
+  };
+  const Folder whole, moved;
+  ASSERT_EQ(run(1, train(whole, until("12", "none"))).status, 0);
+  const std::tuple<int, const char*, const char*> stations[] = {
+      {4, "3", "zero1"}, {2, "6", "none"}, {3, "9", "zero1"}, {1, "12", "none"}};
+  for (const auto& [ranks, steps, sharding] : stations) {
+    const CommandResult result = run(ranks, train(moved, until(steps, sharding), ranks != 4));
+    ASSERT_EQ(result.status, 0) << result.err;
+  }
+  const std::string file = "run/checkpoints/step-00000012/state.safetensors";
+  EXPECT_LT(apart(whole / file, moved / file), 1e-12);
+  const std::vector<double> expected = losses_of(whole), found = losses_of(moved);
+  ASSERT_EQ(found.size(), 12u);
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i] / expected[i], 1, 1e-12) << i;
+}
+
 const Strings kLong = {"train.batch_size=6", "train.duration=300 steps", "train.save_every=20",
-                       "train.eval_every=0"};
+                       "train.eval_every=0", "distributed.sharding=zero1"};
 
 // The processes that a running mpirun started.
 std::vector<pid_t> children_of(pid_t parent) {
@@ -183,6 +233,39 @@ TEST_F(Interrupted, ByTheDeathOfARankAllEndAndTheLastCheckpointIsWhole) {
     ASSERT_TRUE(newest_checkpoint(folder / "run/checkpoints").has_value());
     expect_to_go_on(folder);
   }
+}
+
+// One chain of runs: each goes on from the newest checkpoint, saves after every step and loses a rank at a
+// random moment, of starting up too.
+TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) {
+  constexpr uint64_t kills = 10;
+  const auto options = [](const std::string& steps) {
+    return Strings{"train.batch_size=6",     "train.duration=" + steps + " steps",
+                   "train.save_every=1",     "train.eval_every=0",
+                   "schedule.name=constant", "distributed.sharding=zero1"};
+  };
+  const Folder folder, whole;
+  const Rng rng(5, stream_of("kill a rank"));
+  int64_t newest = 0;
+  for (uint64_t k = 0; k < kills; ++k) {
+    RunningCommand command(launch(of_ranks(3, train(folder, options("100000"), true))));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300 + rng.below(2 * k, 900)));
+    const std::vector<pid_t> processes = children_of(command.pid());
+    if (!processes.empty()) ::kill(processes[rng.below(2 * k + 1, processes.size())], SIGKILL);
+    if (processes.empty()) command.send(SIGTERM);
+    EXPECT_NE(command.wait().status, 0);
+    expect_gone(processes);
+    const auto found = newest_checkpoint(folder / "run/checkpoints");
+    ASSERT_GE(found ? found->step : 0, newest) << "a checkpoint that was complete is gone";
+    if (found) newest = found->step;
+  }
+  ASSERT_GE(newest, 10) << "the kills met nothing but the start";
+  const CommandResult result = run(3, train(whole, options(std::to_string(newest))));
+  ASSERT_EQ(result.status, 0) << result.err;
+  const std::string file = fmt::format("run/checkpoints/step-{:08}/state.safetensors", newest);
+  EXPECT_TRUE(read_bytes(whole / file) == read_bytes(folder / file)) << "step " << newest;
+  std::printf("%lld steps, %llu kills\n", static_cast<long long>(newest),
+              static_cast<unsigned long long>(kills));
 }
 
 }  // namespace

@@ -6,29 +6,12 @@
 #include "engine/checkpoint.h"
 #include "engine/host_values.h"
 #include "engine/step_inputs.h"
-#include "tests/comm/ranks.h"
+#include "tests/distributed/shared.h"
 #include "tests/run/small_run.h"
 #include "tests/run/tiny_model.h"
 
 namespace lethe::test {
 namespace {
-
-// The ranks, for what would own them.
-std::shared_ptr<Comm> shared_ranks() {
-  return {std::shared_ptr<void>(), &ranks()};
-}
-
-// The first rank's folder, on all ranks.
-class SharedFolder {
- public:
-  SharedFolder() : path_(gather_texts(ranks(), own_.path())[0]) {}
-  ~SharedFolder() { ranks().barrier(); }
-  const std::string& path() const { return path_; }
-
- private:
-  Folder own_;
-  std::string path_;
-};
 
 struct Trained {
   std::unique_ptr<TrainingRun> run;
@@ -78,6 +61,10 @@ struct Case {
   const char* name;
   std::vector<std::string> assignments;
 };
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
 
 // 4 micro-batches are one for each of four ranks and unequal shares for three; 7 are unequal for 2, 3 and 4.
 const Case kCases[] = {
@@ -171,7 +158,7 @@ TEST(UnequalTargets, AreDividedByTheirNumberInTheWholeStep) {
     for (const MicroBatch& m : all) targets += m.targets;
     const auto run_of = [&](const std::shared_ptr<Comm>& comm) {
       ProgramSpec own = spec;
-      own.comm = comm;
+      own.distribution.comm = comm;
       auto run = std::make_unique<TinyRun>(own, 1);
       if (lora) randomise_lora_b(*run->session, 5);
       return run;
@@ -198,7 +185,7 @@ TEST(UnequalTargets, AreDividedByTheirNumberInTheWholeStep) {
 
 TEST(Collectives, AreOrderedNodesOfTheUpdateAndAbsentInOneProcess) {
   ProgramSpec spec = tiny_spec(DType::bf16);
-  spec.comm = shared_ranks();
+  spec.distribution.comm = shared_ranks();
   const TinyRun run(spec, 1);
   const Tape& update = run.session->program(run.programs.step->update);
   int64_t bytes = 0;

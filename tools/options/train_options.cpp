@@ -234,7 +234,8 @@ TrainOptions::Distributed distributed_of(const Settings& s) {
   TrainOptions::Distributed d{.engine = s.get<std::string>("distributed.engine"),
                               .sharding = s.get<std::string>("distributed.sharding")};
   if (d.engine == "nccl") s.refuse("distributed.engine", "nccl is not built yet");
-  if (d.sharding != "none") s.refuse("distributed.sharding", d.sharding + " is not built yet");
+  if (d.sharding != "none" && d.sharding != "zero1")
+    s.refuse("distributed.sharding", d.sharding + " is not built yet");
   return d;
 }
 

@@ -205,8 +205,8 @@ std::vector<Option> machine_options() {
        "be "
        "one; nccl is not built yet."},
       {"distributed.sharding", Type::text, "none", Choices{{"none", "zero1", "zero2", "zero3"}},
-       "What the processes share out instead of each keeping all of it. none: nothing; the others are not "
-       "built yet."},
+       "What the processes share out instead of each keeping all of it. none: nothing; zero1: the "
+       "optimizer's state; the others are not built yet."},
       {"precision", Type::text, "float32", Choices{{"float32", "bfloat16", "float64"}},
        "Type of weights and activations; train.gradients and optimizer.state say what is kept beside them."},
       {"device", Type::text, "auto", AnyValue{},

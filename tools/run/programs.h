@@ -28,7 +28,7 @@ struct ProgramSpec {
   bool accumulate = false;     // a step has more than one micro-batch
   bool gradients = false;      // forward and backward, even without an optimizer
   std::optional<OptimizerOptions> optimizer;  // absent: no update
-  std::shared_ptr<Comm> comm;                 // of several ranks that share a step; absent: there is one
+  Distribution distribution;                  // of a step over several ranks
 };
 
 // Recorded, not yet planned. Programs share the State.

@@ -212,7 +212,7 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
   ProgramSpec spec = program_spec_of(options, model.config);
   spec.documents = documents_of(data, spec.rows);
   spec.accumulate = micro_batches > comm->world();
-  spec.comm = comm;
+  spec.distribution = {comm, options.distributed.sharding == "zero1" ? Sharding::zero1 : Sharding::none};
   return {.options = options,
           .model = std::move(model),
           .data = std::move(data),
@@ -404,11 +404,11 @@ Facts TrainingRun::facts() const {
 }
 
 void TrainingRun::save_checkpoint_now() {
-  if (prepared_.options.output.empty() || !is_first()) return;
+  if (prepared_.options.output.empty()) return;
   const std::string folder = checkpoint_folder(prepared_.options);
   try {
     save_checkpoint(folder, step_, *session_, tensors_to_save(session_->state()), state_json(),
-                    prepared_.options.train.keep_checkpoints);
+                    prepared_.options.train.keep_checkpoints, prepared_.comm.get());
   } catch (const RunError& e) {
     const auto last = newest_checkpoint(folder);
     throw RunError(

@@ -22,3 +22,10 @@ target_link_libraries(lethe_openblas INTERFACE ${OPENBLAS_LIBRARY})
 # Optional: Apache Arrow reads Parquet files. Debian 12 does not pack it; its project does, for Debian too.
 find_package(Arrow CONFIG QUIET)
 find_package(Parquet CONFIG QUIET)
+
+# Optional: MPI joins the processes of one run.
+set(MPI_CXX_SKIP_MPICXX TRUE)
+find_package(MPI QUIET COMPONENTS CXX)
+if(NOT MPI_CXX_FOUND)
+  message(STATUS "Training in one process alone: MPI (libopenmpi-dev) is not to be found")
+endif()

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <functional>
 
 #include "engine/files/file_replacement.h"
 #include "engine/files/safetensors.h"
@@ -80,6 +81,20 @@ void prune(const std::string& folder, int64_t keep) {
   }
 }
 
+// What one rank holds, read there and handed to all: every rank asks for the same rows in the same order.
+TensorToWrite owned_tensor(const Session& session, int32_t index, Comm& comm) {
+  const PersistentInfo& p = session.state()[index];
+  const int64_t row = p.width() * size_of(p.dtype);
+  const int owner = p.owner;
+  std::function<void(int64_t, int64_t, std::byte*)> read;
+  if (!p.absent) read = session_tensor(session, index, p.name).fill;
+  return {p.name, stored_type_of(p.dtype), p.shape,
+          [read, row, owner, &comm](int64_t first, int64_t count, std::byte* out) {
+            if (read) read(first, count, out);
+            comm.broadcast(out, count * row, owner);
+          }};
+}
+
 }  // namespace
 
 std::vector<int32_t> tensors_to_save(const State& state) {
@@ -99,17 +114,29 @@ int64_t checkpoint_bytes(const State& state, const std::vector<int32_t>& tensors
 }
 
 void save_checkpoint(const std::string& folder, int64_t step, const Session& session,
-                     const std::vector<int32_t>& tensors, const std::string& state_json, int64_t keep) {
+                     const std::vector<int32_t>& tensors, const std::string& state_json, int64_t keep,
+                     Comm* comm) {
+  std::vector<TensorToWrite> list, owned;
+  for (const int32_t t : tensors) {
+    if (comm && session.state()[t].owner >= 0) {
+      list.push_back(owned_tensor(session, t, *comm));
+      owned.push_back(list.back());
+    } else {
+      list.push_back(session_tensor(session, t, session.state()[t].name));
+    }
+  }
   const fs::path final_path = fs::path(folder) / fmt::format("{}{:08}", kPrefix, step);
-  if (is_complete(final_path)) return;
+  const bool writes = !comm || comm->rank() == 0;
+  int64_t is_there = writes && is_complete(final_path) ? 1 : 0;
+  if (comm) comm->broadcast(&is_there, sizeof is_there, 0);
+  if (is_there) return;
+  if (!writes) return read_pieces(owned, [](std::span<const std::byte>) {});
   const fs::path partial = final_path.string() + std::string(kPartial);
   std::error_code error;
   fs::remove_all(partial, error);
   fs::create_directories(partial, error);
   if (error) throw IoError(partial.string(), error.message());
 
-  std::vector<TensorToWrite> list;
-  for (const int32_t t : tensors) list.push_back(session_tensor(session, t, session.state()[t].name));
   try {
     write_safetensors((partial / kTensors).string(), list);
     replace_file((partial / kState).string(), state_json);
@@ -164,6 +191,7 @@ void load_checkpoint(const CheckpointPath& checkpoint, Session& session,
   }
   for (const int32_t t : tensors) {
     const PersistentInfo& p = session.state()[t];
+    if (p.absent) continue;
     const Buffer b = session.buffer(t);
     const std::span<const std::byte> bytes = file.bytes(file.require(p.name));
     const int64_t row = b.width * size_of(b.dtype);

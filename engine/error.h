@@ -74,6 +74,13 @@ struct DeviceError : RunError {
   std::string what_failed;
 };
 
+// The processes of a run cannot reach each other. `call`: what failed.
+struct CommError : RunError {
+  CommError(const std::string& call_, const std::string& what_is_wrong)
+      : RunError(call_ + ": " + what_is_wrong), call(call_) {}
+  std::string call;
+};
+
 // A loss or gradient that is no longer a number: the step was not taken.
 struct DivergedError : RunError {
   using RunError::RunError;

@@ -9,9 +9,11 @@ namespace {
 
 std::mutex mutex;
 Hooks active;
+bool silenced = false;
 
 void write(const char* prefix, const std::string& line) {
   const std::lock_guard lock(mutex);
+  if (silenced) return;
   if (active.before) active.before();
   std::fprintf(stderr, "%s%s\n", prefix, line.c_str());
   std::fflush(stderr);
@@ -25,6 +27,11 @@ void info(const std::string& line) {
 }
 void warning(const std::string& line) {
   write("warning: ", line);
+}
+
+void set_silent(bool silent) {
+  const std::lock_guard lock(mutex);
+  silenced = silent;
 }
 
 void set_hooks(Hooks hooks) {

@@ -12,6 +12,9 @@ void info(const std::string& line);
 // Something that may be wrong although the work goes on; prefixed with "warning: ".
 void warning(const std::string& line);
 
+// No lines at all: what one process of several says for all of them.
+void set_silent(bool silent);
+
 // Called around every line; a progress bar clears itself before and redraws after. Empty: none.
 struct Hooks {
   std::function<void()> before;

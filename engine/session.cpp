@@ -36,6 +36,7 @@ void Session::run_once(const Tape& program) {
 
 Buffer Session::buffer(int32_t persistent) const {
   const PersistentInfo& p = (*state_)[persistent];
+  if (p.absent) throw ShapeError(p.name, fmt::format("is held by rank {}", p.owner));
   std::byte* data =
       static_cast<std::byte*>(arena_.get()) + plan_.persistent_offsets[static_cast<size_t>(persistent)];
   return {data, p.dtype, p.rows(), p.width(), p.pitch};

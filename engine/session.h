@@ -35,7 +35,7 @@ class Session {
   // Seconds that each node took, summed over the program's runs; empty unless the backend profiles.
   std::vector<double> node_seconds(size_t program) const { return executables_[program]->node_seconds(); }
 
-  // A persistent tensor's memory.
+  // A persistent tensor's memory. Throws ShapeError for one that another rank holds.
   Buffer buffer(int32_t persistent) const;
   Buffer buffer(const std::string& name) const { return buffer(state_->require(name)); }
   // A tensor of a program; its content is meaningful after a run if the tape keeps it.

@@ -20,10 +20,12 @@ struct PersistentInfo {
   int32_t parent = -1;      // of a view, such as q_proj inside a merged qkv
   int64_t offset = 0;       // of a view, in elements of the parent
   bool is_storage = false;  // only holds others: has no value of its own to load, save or fill
+  int owner = -1;           // of several ranks the one that holds it; -1: each holds it
+  bool absent = false;      // another rank holds it: no memory here, and no program may use it
 
   int64_t width() const { return shape.empty() ? 1 : shape.back(); }
   int64_t rows() const { return elements_of(shape) / (width() ? width() : 1); }
-  int64_t bytes() const { return rows() * pitch * size_of(dtype); }
+  int64_t bytes() const { return absent ? 0 : rows() * pitch * size_of(dtype); }  // on this rank
 };
 
 class State {

@@ -62,6 +62,7 @@ Var Tape::persistent(int32_t index) {
   int32_t& id = persistent_vars_[static_cast<size_t>(index)];
   if (id >= 0) return {id};
   const PersistentInfo& p = (*state_)[index];
+  if (p.absent) throw ShapeError(p.name, fmt::format("is held by rank {}", p.owner));
   TensorInfo t{.path = p.name,
                .dtype = p.dtype,
                .shape = p.shape,

@@ -50,7 +50,7 @@ class Tape {
   State& state() const { return *state_; }
 
   // ---- tensors
-  // The program's handle to a persistent tensor.
+  // The program's handle to a persistent tensor. Throws ShapeError for one that another rank holds.
   Var persistent(int32_t index);
   Var persistent(const std::string& name) { return persistent(state_->require(name)); }
   // A tensor that lives within one run. pitch 0: the width. The path is the current scope and `name`.

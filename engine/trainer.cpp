@@ -122,9 +122,11 @@ StepResult Trainer::take(Pending pending) const {
 }
 
 std::optional<StepResult> Trainer::step(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
-                                        const std::vector<double>& learning_rates) {
-  int64_t targets = 0;
-  for (const MicroBatch& m : micro_batches) targets += m.targets;
+                                        const std::vector<double>& learning_rates, int64_t step_targets) {
+  int64_t targets = step_targets;
+  if (targets == 0) {
+    for (const MicroBatch& m : micro_batches) targets += m.targets;
+  }
   if (targets == 0) throw DataError(fmt::format("step {}: no token of the batch is a target", step_index));
   std::optional<StepResult> before;
   // The update sets the flag once loss or norm is not finite and changes nothing from then on. Without it

@@ -42,11 +42,12 @@ class Trainer {
   Trainer(Session& session, StepPrograms programs) : session_(session), programs_(programs) {}
 
   // Queues one optimizer step and returns the result of the step before it, if that was not taken yet.
-  // step_index counts from 1; learning_rates has one value per parameter group. Throws DataError if no label
-  // is a target, DivergedError naming the earlier step if its loss or gradient norm is not finite: the
+  // step_index counts from 1; learning_rates has one value per parameter group. step_targets: those of the
+  // whole step where other ranks compute a part of it; 0: these micro-batches are all. Throws DataError if no
+  // label is a target, DivergedError naming the earlier step if its loss or gradient norm is not finite: the
   // weights are then as they were before that step, and neither it nor this one counts.
   std::optional<StepResult> step(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
-                                 const std::vector<double>& learning_rates);
+                                 const std::vector<double>& learning_rates, int64_t step_targets = 0);
   // The result of the last step, if it was not taken yet: before anything but the next step looks at the
   // session. Throws DivergedError.
   std::optional<StepResult> finish();

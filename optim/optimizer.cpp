@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/ops/all_reduce.h"
+#include "engine/ops/by_owner.h"
 #include "engine/ops/gradient_norm.h"
 #include "engine/ops/update.h"
 #include "engine/step_inputs.h"
@@ -33,6 +35,7 @@ void check(const OptimizerOptions& o) {
 // What the program needs to know of one parameter.
 struct Parameter {
   int32_t index, gradient, group;
+  int owner = -1;  // of several ranks the one that updates it; -1: each does
 };
 
 // In the State's order, so that the norm's sum does not depend on the grouping.
@@ -57,25 +60,80 @@ Var step_value(Tape& tape, const char* name, DType dtype, int64_t count) {
       tape.state().declare({.name = name, .dtype = dtype, .shape = {count}, .kind = Kind::step_value}));
 }
 
-// A state tensor of a parameter: its shape and pitch.
-Var state_tensor(Tape& tape, const std::string& prefix, int32_t parameter, DType dtype) {
-  const PersistentInfo p = tape.state()[parameter];
-  return tape.persistent(tape.state().declare({.name = prefix + p.name,
-                                               .dtype = dtype,
-                                               .shape = p.shape,
-                                               .kind = Kind::optimizer,
-                                               .pitch = p.pitch}));
+// The ranks, and what of the parameters belongs to this one.
+class Sharing {
+ public:
+  Sharing(const Distribution& distribution, const State& state, std::vector<Parameter>& parameters)
+      : comm_(distribution.comm), shared_(distribution.world() > 1) {
+    if (!shared_ || distribution.sharding == Sharding::none) return;
+    std::vector<int32_t> indices;
+    for (const Parameter& p : parameters) indices.push_back(p.index);
+    owners_ = owners_of(state, indices, distribution.world());
+    for (size_t i = 0; i < parameters.size(); ++i) parameters[i].owner = owners_[i];
+  }
+
+  bool shared() const { return shared_; }
+  bool owned() const { return !owners_.empty(); }
+  bool is_mine(const Parameter& parameter) const {
+    return parameter.owner < 0 || parameter.owner == comm_->rank();
+  }
+  const std::vector<int>& owners() const { return owners_; }
+  const std::shared_ptr<Comm>& comm() const { return comm_; }
+
+ private:
+  std::shared_ptr<Comm> comm_;
+  bool shared_;
+  std::vector<int> owners_;  // by parameter; empty: each rank updates all
+};
+
+// A state tensor of a parameter: its shape and pitch. Invalid where another rank holds it.
+Var state_tensor(Tape& tape, const std::string& prefix, const Parameter& parameter, bool is_mine,
+                 DType dtype) {
+  const PersistentInfo p = tape.state()[parameter.index];
+  const int32_t index = tape.state().declare({.name = prefix + p.name,
+                                              .dtype = dtype,
+                                              .shape = p.shape,
+                                              .kind = Kind::optimizer,
+                                              .pitch = p.pitch,
+                                              .owner = parameter.owner,
+                                              .absent = !is_mine});
+  return is_mine ? tape.persistent(index) : Var{};
+}
+
+// The ranks' shares of the loss and of its gradients become those of the whole step.
+void append_sums(Tape& tape, const std::vector<Var>& gradients, const Sharing& sharing) {
+  if (!sharing.shared()) return;
+  std::vector<Var> shares{tape.persistent(step::loss_sum)};
+  if (!sharing.owned()) shares.insert(shares.end(), gradients.begin(), gradients.end());
+  ops::all_reduce(tape, shares, sharing.comm(), "gradients");
+  if (sharing.owned()) ops::reduce_to_owners(tape, gradients, sharing.owners(), sharing.comm(), "gradients");
 }
 
 // Appends norm and clip factor; returns the factor.
-Var append_norm(Tape& tape, const std::vector<Parameter>& parameters, double max_norm) {
-  std::vector<Var> gradients;
-  for (const Parameter& p : parameters) gradients.push_back(tape.persistent(p.gradient));
+Var append_norm(Tape& tape, const std::vector<Parameter>& parameters, const std::vector<Var>& gradients,
+                double max_norm, const Sharing& sharing) {
   const Var scale = tape.tensor({1}, DType::f64, "gradient_norm.scale", Kind::step_value);
-  ops::gradient_norm(tape, gradients, tape.persistent(step::loss_sum), max_norm,
-                     {.norm = step_value(tape, step::gradient_norm, DType::f64, 1),
-                      .scale = scale,
-                      .halted = step_value(tape, step::halted, DType::i64, 1)});
+  const ops::GradientNorm into{.norm = step_value(tape, step::gradient_norm, DType::f64, 1),
+                               .scale = scale,
+                               .halted = step_value(tape, step::halted, DType::i64, 1)};
+  const Var loss = tape.persistent(step::loss_sum);
+  if (!sharing.owned()) {
+    ops::gradient_norm(tape, gradients, loss, max_norm, into);
+    return scale;
+  }
+  std::vector<Var> mine;
+  std::vector<int32_t> places;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!sharing.is_mine(parameters[i])) continue;
+    mine.push_back(gradients[i]);
+    places.push_back(static_cast<int32_t>(i));
+  }
+  // Of each sum one rank knows the value and the others hold zero: adding them up rounds nothing.
+  const Var squares = tape.tensor({static_cast<int64_t>(parameters.size())}, DType::f64,
+                                  "gradient_norm.squares", Kind::step_value);
+  ops::gradient_squares(tape, mine, places, squares);
+  ops::all_reduce(tape, {squares}, sharing.comm(), "gradient_squares");
+  ops::norm_of_squares(tape, squares, loss, max_norm, into);
   return scale;
 }
 
@@ -95,22 +153,24 @@ std::vector<kernels::UpdateConstants> constants_of(const OptimizerOptions& optio
 
 // Declares a parameter's state.
 ops::UpdateTensors tensors_of(Tape& tape, const Parameter& parameter, const Precision& precision,
-                              bool is_lion) {
-  const int32_t index = parameter.index;
-  const DType dtype = tape.state()[index].dtype, moments = precision.moments_of(dtype);
-  ops::UpdateTensors tensors{.parameter = tape.persistent(index),
+                              bool is_lion, bool is_mine) {
+  const DType dtype = tape.state()[parameter.index].dtype, moments = precision.moments_of(dtype);
+  const auto declare = [&](const std::string& prefix, DType of_state) {
+    return state_tensor(tape, prefix, parameter, is_mine, of_state);
+  };
+  ops::UpdateTensors tensors{.parameter = tape.persistent(parameter.index),
                              .gradient = tape.persistent(parameter.gradient),
                              .group = parameter.group};
-  tensors.m = state_tensor(tape, is_lion ? "lion.m/" : "adam.m/", index, moments);
-  if (!is_lion) tensors.v = state_tensor(tape, "adam.v/", index, moments);
+  tensors.m = declare(is_lion ? "lion.m/" : "adam.m/", moments);
+  if (!is_lion) tensors.v = declare("adam.v/", moments);
   switch (precision.master_of(dtype)) {
     case Master::none:
       break;
     case Master::whole:
-      tensors.master = state_tensor(tape, kMaster, index, moments);
+      tensors.master = declare(kMaster, moments);
       break;
     case Master::split:
-      tensors.master = state_tensor(tape, kRemainder, index, DType::u16);
+      tensors.master = declare(kRemainder, DType::u16);
       break;
   }
   return tensors;
@@ -127,20 +187,28 @@ void copy_exactly(Session& session, const std::string& from, const std::string& 
 
 }  // namespace
 
-void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision) {
+void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision,
+                   const Distribution& distribution) {
   check(options);
   const std::vector<ParameterGroup> groups = parameter_groups(tape.state(), options.grouping);
-  const std::vector<Parameter> parameters = ordered(tape.state(), groups);
+  std::vector<Parameter> parameters = ordered(tape.state(), groups);
+  const Sharing sharing(distribution, tape.state(), parameters);
   const Phase phase = tape.phase();
   tape.set_phase(Phase::update);
   const Var rates = step_value(tape, step::learning_rate, DType::f64, static_cast<int64_t>(groups.size()));
-  const Var scale = append_norm(tape, parameters, options.max_gradient_norm);
+  std::vector<Var> gradients, all;
+  for (const Parameter& p : parameters) gradients.push_back(tape.persistent(p.gradient));
+  append_sums(tape, gradients, sharing);
+  const Var scale = append_norm(tape, parameters, gradients, options.max_gradient_norm, sharing);
   const Var moved = step_value(tape, step::parameters_moved, DType::i64, 1);
   const bool is_lion = options.name == "lion";
   // One node for each combination of dtypes, in the order of the first parameter that has it.
   std::vector<std::pair<int, std::vector<ops::UpdateTensors>>> nodes;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    ops::UpdateTensors tensors = tensors_of(tape, parameters[i], precision, is_lion);
+    const bool is_mine = sharing.is_mine(parameters[i]);
+    ops::UpdateTensors tensors = tensors_of(tape, parameters[i], precision, is_lion, is_mine);
+    all.push_back(tensors.parameter);
+    if (!is_mine) continue;
     tensors.stream = static_cast<uint32_t>(i);
     const int kind = ops::kind_of_update(tape, tensors, "update");
     auto node = std::ranges::find(nodes, kind, [](const auto& n) { return n.first; });
@@ -155,6 +223,10 @@ void append_update(Tape& tape, const OptimizerOptions& options, const Precision&
     const Output count{moved, &tensors == &nodes.front().second ? Access::overwrite : Access::accumulate};
     const auto record = is_lion ? ops::lion : ops::adamw;
     record(tape, tensors, scalars, constants_of(options, groups), count, "update");
+  }
+  if (sharing.owned()) {
+    ops::all_reduce(tape, {moved}, sharing.comm(), "parameters_moved");
+    ops::gather_from_owners(tape, all, sharing.owners(), sharing.comm(), "parameters");
   }
   tape.set_phase(phase);
 }
@@ -172,7 +244,7 @@ void initialise_optimizer(Session& session) {
   const std::string whole = kMaster, split = kRemainder;
   for (int32_t i = 0; i < session.state().size(); ++i) {
     const PersistentInfo& master = session.state()[i];
-    if (master.kind != Kind::optimizer) continue;
+    if (master.kind != Kind::optimizer || master.absent) continue;
     if (master.name.starts_with(split)) {
       // A weight that nothing was added to is its own nearest bf16.
       session.set(master.name, std::vector<uint16_t>(static_cast<size_t>(elements_of(master.shape))));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/session.h"
+#include "optim/owners.h"
 #include "optim/parameter_groups.h"
 #include "optim/schedule.h"
 
@@ -28,10 +29,14 @@ struct OptimizerOptions {
 //   start; "master/<parameter>" or "remainder/<parameter>" as precision.master_of it says:
 //   initialise_optimizer sets them step::learning_rate [groups], step::gradient_norm, step::parameters_moved,
 //   step::halted
-// Reads step::index, step::seed and step::loss_sum. The gradients must have been declared: call it after
-// backward() of the first program. Throws ConfigError for options out of range, ShapeError naming a trainable
-// tensor that has no gradient.
-void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision);
+// With several ranks the gradients and step::loss_sum are first summed over them, in place; with
+// Sharding::zero1 each parameter's gradient, norm, state and update are its owner's, which hands the
+// parameter to the others: the bits are those of Sharding::none. Every rank must record the same. Reads
+// step::index, step::seed and step::loss_sum. The gradients must have been declared: call it after backward()
+// of the first program. Throws ConfigError for options out of range, ShapeError naming a trainable tensor
+// that has no gradient.
+void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision,
+                   const Distribution& distribution = {});
 
 // The learning rate of each group for the step after `completed` steps: what Trainer::step takes.
 std::vector<double> learning_rates(const State& state, const OptimizerOptions& options,

@@ -2,16 +2,20 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "engine/checkpoint.h"
+#include "engine/comm/launch.h"
 #include "engine/files/file_replacement.h"
 #include "engine/log.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/plan/describe.h"
+#include "tools/run/ranks.h"
 #include "tools/run/run_log.h"
 #include "tools/run/signals.h"
 #include "tools/trace/trace_file.h"
@@ -34,48 +38,138 @@ void require_disk(const PreparedRun& run, const State& state) {
   require_free_space(run.options.output, checkpoint * (run.options.train.keep_checkpoints + 1));
 }
 
+// Every option but those that may differ from process to process.
+Facts facts_of(const Settings& settings) {
+  Facts facts{{"lethe", LETHE_VERSION}};
+  for (const Option& option : settings.table().options()) {
+    if (option.name == "threads" || option.name == "memory_budget_gb") continue;
+    facts.emplace_back(option.name, text_of(settings.value(option.name)));
+  }
+  return facts;
+}
+
+void require_engine(const TrainOptions::Distributed& options, const Launched& launch) {
+  if (options.engine == "self" && launch.world > 1) {
+    throw ConfigError("distributed.engine",
+                      fmt::format("is self, and {} started {} processes", launch.launcher, launch.world));
+  }
+  if (options.engine == "mpi" && launch.world == 1) {
+    throw ConfigError("distributed.engine",
+                      "is mpi, and no launcher started several processes: mpirun -n N "
+                      "lethe train ... (docs/distributed.md)");
+  }
+}
+
+struct Arguments {
+  ConfigArguments config;
+  bool resume = false;
+  TraceFile trace;
+};
+
+// A loss that is no number is so on all ranks.
+int64_t train_all(TrainingRun& run, const RunObserver& observer) {
+  try {
+    return run.train(observer);
+  } catch (const DivergedError& error) {
+    if (run.prepared().comm->world() == 1) throw;
+    throw SharedFailure{1, error.what()};
+  }
+}
+
+// Trains, tells nothing where this is not the first rank. Throws SharedFailure for what all ranks know of.
+int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& arguments) {
+  const bool first = comm->rank() == 0;
+  std::optional<Settings> settings;
+  std::optional<PreparedRun> prepared;
+  std::optional<TrainingRun> run;
+  int64_t resumed = 0;
+  const auto prepare = [&] {
+    const TrainOptions asked = train_options(*settings);
+    require_engine(asked.distributed, launch);
+    if (!arguments.resume && first) require_no_run(asked.output);
+    prepared.emplace(prepare_run(asked, comm));
+  };
+  together(*comm, [&] {
+    settings.emplace(load_settings(train_table(), arguments.config));
+    if (first) prepare();  // alone: it tokenizes, and the others find what it wrote
+  });
+  together(*comm, [&] {
+    if (!first) prepare();
+    log::info(describe_request(*prepared));
+    std::shared_ptr<CudaTrace> trace = arguments.trace.load(prepared->options.device);
+    run.emplace(std::move(*prepared), std::move(trace));
+    if (first) require_disk(run->prepared(), run->session().state());
+    if (arguments.resume) resumed = run->resume();
+  });
+  if (comm->world() > 1) {
+    Facts facts = facts_of(*settings);
+    std::ranges::copy(run->facts(), std::back_inserter(facts));
+    require_same(*comm, facts);
+  }
+  // All has been checked; from here on the run may write.
+  const TrainOptions& options = run->prepared().options;
+  run->prepared().data.keep_shards();
+  std::optional<RunLog> log;
+  if (first) {
+    std::filesystem::create_directories(options.output);
+    replace_file(options.output + "/config.yaml", settings->as_yaml());
+    log.emplace(options.output, resumed, options.train.log_every);
+  }
+  const SignalGuard signals;
+  const int64_t steps = run->prepared().steps;
+  RunObserver observer{.before_step = [&](int64_t step) { arguments.trace.before_step(step, steps); },
+                       .should_stop = [] { return SignalGuard::received() != 0; }};
+  if (log) {
+    observer.on_step = [&](const StepRecord& r) { log->step(r); };
+    observer.on_evaluation = [&](const EvaluationRecord& r) { log->evaluation(r); };
+  }
+  const int64_t last = train_all(*run, observer);
+  arguments.trace.finish();
+  if (last < steps) {
+    const std::string stopped =
+        fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",
+                    SignalGuard::received() == SIGINT ? "SIGINT" : "SIGTERM", last, steps);
+    if (comm->world() > 1) throw SharedFailure{1, stopped};
+    throw RunError(stopped);
+  }
+  if (first) {
+    std::cout << run->export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"))
+              << "\n";
+  }
+  comm->barrier();  // a failing export ends the others too
+  return 0;
+}
+
 }  // namespace
 
 int train_command(const std::vector<std::string>& arguments) {
   CLI::App app("Trains a model: full fine-tuning or LoRA, from a checkpoint or from scratch.", "lethe train");
-  ConfigArguments config;
-  bool resume = false;
-  TraceFile trace;
-  add_config_arguments(app, config, train_table(), ConfigFile::required);
-  app.add_flag("--resume", resume, "continue from the newest complete checkpoint in the output folder");
-  trace.add_options(app);
+  Arguments asked;
+  add_config_arguments(app, asked.config, train_table(), ConfigFile::required);
+  app.add_flag("--resume", asked.resume, "continue from the newest complete checkpoint in the output folder");
+  asked.trace.add_options(app);
   parse(app, arguments);
 
-  const Settings settings = load_settings(train_table(), config);
-  const TrainOptions asked = train_options(settings);
-  if (!resume) require_no_run(asked.output);
-  PreparedRun prepared = prepare_run(asked);
-  log::info(describe_request(prepared));
-  TrainingRun run(std::move(prepared), trace.load(asked.device));
-  const TrainOptions& options = run.prepared().options;
-  require_disk(run.prepared(), run.session().state());
-  const int64_t resumed = resume ? run.resume() : 0;
-  // All has been checked; from here on the run may write.
-  run.prepared().data.keep_shards();
-  std::filesystem::create_directories(options.output);
-  replace_file(options.output + "/config.yaml", settings.as_yaml());
-  RunLog log(options.output, resumed, options.train.log_every);
-  const SignalGuard signals;
-  const int64_t last =
-      run.train({.before_step = [&](int64_t step) { trace.before_step(step, run.prepared().steps); },
-                 .on_step = [&](const StepRecord& r) { log.step(r); },
-                 .on_evaluation = [&](const EvaluationRecord& r) { log.evaluation(r); },
-                 .should_stop = [] { return SignalGuard::received() != 0; }});
-  trace.finish();
-  if (last < run.prepared().steps) {
-    throw RunError(
-        fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",
-                    SignalGuard::received() == SIGINT ? "SIGINT" : "SIGTERM", last, run.prepared().steps));
+  const Launched launch = find_launched();
+  const std::shared_ptr<Comm> comm = make_comm(launch);
+  if (comm->world() == 1) return train(comm, launch, asked);
+  log::set_silent(comm->rank() != 0);
+  const auto say = [](const std::string& text) { fmt::print(stderr, "lethe train: {}\n", text); };
+  const auto fail_alone = [&](int status, const char* text) {
+    say(fmt::format("rank {} of {}: {}", comm->rank(), comm->world(), text));
+    comm->end_all(status);
+  };
+  try {
+    return train(comm, launch, asked);
+  } catch (const SharedFailure& failure) {
+    if (comm->rank() == 0) say(failure.text);
+    return failure.status;
+  } catch (const RequestError& error) {
+    fail_alone(2, error.what());
+  } catch (const std::exception& error) {
+    fail_alone(1, error.what());
   }
-  const std::string exported =
-      run.export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"));
-  std::cout << exported << "\n";
-  return 0;
+  return 1;
 }
 
 }  // namespace lethe

@@ -48,6 +48,24 @@ SafetensorsHeader header_of(const std::string& file, const std::vector<const Ten
   return header;
 }
 
+void for_each_piece(const std::vector<const TensorToWrite*>& order, const SafetensorsHeader& header,
+                    const std::function<void(std::span<const std::byte>)>& body) {
+  std::vector<std::byte> chunk;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const SafetensorsEntry& entry = header.entries[i];
+    const int64_t rows = entry.rows();
+    if (entry.end == entry.begin) continue;
+    const int64_t row_bytes = static_cast<int64_t>(entry.end - entry.begin) / rows;
+    const int64_t rows_at_once = std::clamp<int64_t>(chunk_bytes / std::max<int64_t>(row_bytes, 1), 1, rows);
+    chunk.resize(static_cast<size_t>(rows_at_once * row_bytes));
+    for (int64_t first = 0; first < rows; first += rows_at_once) {
+      const int64_t count = std::min(rows_at_once, rows - first);
+      order[i]->fill(first, count, chunk.data());
+      body(std::span(chunk).first(static_cast<size_t>(count * row_bytes)));
+    }
+  }
+}
+
 }  // namespace
 
 TensorToWrite tensor_to_write(std::string name, StoredType type, Shape shape, const void* data, DType dtype,
@@ -84,21 +102,14 @@ void write_safetensors(FileReplacement& file, const std::vector<TensorToWrite>& 
   const uint64_t header_bytes = text.size();
   file.write(&header_bytes, sizeof header_bytes);
   file.write(text.data(), text.size());
+  for_each_piece(order, header,
+                 [&](std::span<const std::byte> piece) { file.write(piece.data(), piece.size()); });
+}
 
-  std::vector<std::byte> chunk;
-  for (size_t i = 0; i < order.size(); ++i) {
-    const SafetensorsEntry& entry = header.entries[i];
-    const int64_t rows = entry.rows();
-    if (entry.end == entry.begin) continue;
-    const int64_t row_bytes = static_cast<int64_t>(entry.end - entry.begin) / rows;
-    const int64_t rows_at_once = std::clamp<int64_t>(chunk_bytes / std::max<int64_t>(row_bytes, 1), 1, rows);
-    chunk.resize(static_cast<size_t>(rows_at_once * row_bytes));
-    for (int64_t first = 0; first < rows; first += rows_at_once) {
-      const int64_t count = std::min(rows_at_once, rows - first);
-      order[i]->fill(first, count, chunk.data());
-      file.write(chunk.data(), static_cast<size_t>(count * row_bytes));
-    }
-  }
+void read_pieces(const std::vector<TensorToWrite>& tensors,
+                 const std::function<void(std::span<const std::byte>)>& piece) {
+  const auto order = in_file_order("", tensors);
+  for_each_piece(order, header_of("", order, {}), piece);
 }
 
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,

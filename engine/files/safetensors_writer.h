@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ SafetensorsMetadata default_metadata();
 // was there is then whole.
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                        const SafetensorsMetadata& metadata = default_metadata());
+
+// Reads the tensors as write_safetensors does, in its order and pieces of some MiB, and hands them on.
+void read_pieces(const std::vector<TensorToWrite>& tensors,
+                 const std::function<void(std::span<const std::byte>)>& piece);
 
 // The same into a file that the caller commits.
 void write_safetensors(FileReplacement& file, const std::vector<TensorToWrite>& tensors,

@@ -12,6 +12,10 @@
 namespace lethe::ops {
 namespace {
 
+int64_t pieces_of(const TensorInfo& x) {
+  return kernels::cpu::reduction_pieces(x.rows(), x.width());
+}
+
 // Inputs loss, then the gradients; outputs norm, scale, halted.
 class GradientNormOp final : public Op {
  public:
@@ -31,8 +35,7 @@ class GradientNormOp final : public Op {
       partials = kernels::cuda::norm_partials(node.inputs.size() - 1);
     } else {
       for (size_t i = 1; i < node.inputs.size(); ++i) {
-        const TensorInfo& x = tape.info(node.inputs[i]);
-        partials = std::max(partials, kernels::cpu::reduction_pieces(x.rows(), x.width()));
+        partials = std::max(partials, pieces_of(tape.info(node.inputs[i])));
       }
     }
     return partials * size_of(DType::f64);
@@ -74,6 +77,57 @@ class GradientNormOp final : public Op {
   double max_norm_;
 };
 
+// Inputs the gradients; output their sums of squares.
+class GradientSquares final : public Op {
+ public:
+  explicit GradientSquares(std::vector<int32_t> places) : places_(std::move(places)) {}
+  std::string_view name() const override { return "gradient_squares"; }
+
+  Cost cost(const Node& node, const Tape& tape) const override {
+    Cost cost{.bytes = Op::cost(node, tape).bytes};
+    for (const Var v : node.inputs) cost.flops += 2.0 * static_cast<double>(tape.info(v).elements());
+    return cost;
+  }
+
+  int64_t workspace(const Node& node, const Tape& tape, const Device&) const override {
+    int64_t partials = 0;
+    for (const Var v : node.inputs) partials = std::max(partials, pieces_of(tape.info(v)));
+    return partials * size_of(DType::f64);
+  }
+
+  void run(const CpuLaunch& launch) const override {
+    const kernels::Rows<double> sums = launch.out[0].as<double>();
+    std::fill_n(sums.data, sums.rows * sums.width, 0.0);
+    for (size_t i = 0; i < launch.in.size(); ++i) {
+      dispatch_float(launch.in[i].dtype, name(), [&]<class T>() {
+        kernels::cpu::sum_of_squares<T>(launch.in[i].as<const T>(), static_cast<double*>(launch.workspace),
+                                        sums.data + places_[i]);
+      });
+    }
+  }
+
+ private:
+  std::vector<int32_t> places_;
+};
+
+// Inputs the sums of squares and the loss; outputs norm, scale, halted.
+class NormOfSquares final : public Op {
+ public:
+  explicit NormOfSquares(double max_norm) : max_norm_(max_norm) {}
+  std::string_view name() const override { return "norm_of_squares"; }
+
+  void run(const CpuLaunch& launch) const override {
+    const kernels::Rows<const double> sums = launch.in[0].as<const double>();
+    double squares = 0;
+    for (int64_t i = 0; i < sums.rows * sums.width; ++i) squares += sums.data[i];
+    kernels::finish_norm(squares, launch.in[1].scalar<double>(), max_norm_, &launch.out[0].scalar<double>(),
+                         &launch.out[1].scalar<double>(), &launch.out[2].scalar<int64_t>());
+  }
+
+ private:
+  double max_norm_;
+};
+
 void require_one(const Tape& tape, Var v, DType dtype, const std::string& name) {
   const TensorInfo& info = tape.info(v);
   if (info.dtype == dtype && info.elements() == 1) return;
@@ -81,23 +135,56 @@ void require_one(const Tape& tape, Var v, DType dtype, const std::string& name) 
                                                 name_of(info.dtype), name_of(dtype)));
 }
 
-}  // namespace
-
-void gradient_norm(Tape& tape, const std::vector<Var>& gradients, Var loss, double max_norm,
-                   const GradientNorm& into, const std::string& name) {
+void require_scalars(const Tape& tape, Var loss, double max_norm, const GradientNorm& into,
+                     const std::string& name) {
   if (!(max_norm >= 0))
     throw ConfigError(tape.path(name), fmt::format("the norm is clipped at {}", max_norm));
   require_one(tape, loss, DType::f64, name);
   require_one(tape, into.norm, DType::f64, name);
   require_one(tape, into.scale, DType::f64, name);
   require_one(tape, into.halted, DType::i64, name);
+}
+
+std::vector<Output> outputs_of(const GradientNorm& into) {
+  return {{into.norm}, {into.scale}, {into.halted, Access::update}};
+}
+
+}  // namespace
+
+void gradient_norm(Tape& tape, const std::vector<Var>& gradients, Var loss, double max_norm,
+                   const GradientNorm& into, const std::string& name) {
+  require_scalars(tape, loss, max_norm, into, name);
   std::vector<Var> inputs{loss};
   for (const Var g : gradients) {
     require_floating(tape, g, name);
     inputs.push_back(g);
   }
-  tape.append(std::make_shared<GradientNormOp>(max_norm), std::move(inputs),
-              {{into.norm}, {into.scale}, {into.halted, Access::update}}, name);
+  tape.append(std::make_shared<GradientNormOp>(max_norm), std::move(inputs), outputs_of(into), name);
+}
+
+void gradient_squares(Tape& tape, const std::vector<Var>& gradients, const std::vector<int32_t>& places,
+                      Var into, const std::string& name) {
+  const TensorInfo& sums = tape.info(into);
+  bool fits = sums.dtype == DType::f64 && sums.rows() <= 1 && gradients.size() == places.size();
+  for (const int32_t p : places) fits = fits && p >= 0 && p < sums.elements();
+  if (!fits) {
+    throw ShapeError(tape.path(name),
+                     fmt::format("{} {} of {} has no place for the sums of {} gradients", sums.path,
+                                 text_of(sums.shape), name_of(sums.dtype), gradients.size()));
+  }
+  for (const Var g : gradients) require_floating(tape, g, name);
+  tape.append(std::make_shared<GradientSquares>(places), gradients, {{into}}, name);
+}
+
+void norm_of_squares(Tape& tape, Var squares, Var loss, double max_norm, const GradientNorm& into,
+                     const std::string& name) {
+  require_scalars(tape, loss, max_norm, into, name);
+  const TensorInfo& sums = tape.info(squares);
+  if (sums.dtype != DType::f64 || sums.rows() > 1) {
+    throw ShapeError(tape.path(name), fmt::format("{} {} of {} must be a row of float64", sums.path,
+                                                  text_of(sums.shape), name_of(sums.dtype)));
+  }
+  tape.append(std::make_shared<NormOfSquares>(max_norm), {squares, loss}, outputs_of(into), name);
 }
 
 }  // namespace lethe::ops

@@ -20,4 +20,12 @@ struct GradientNorm {
 void gradient_norm(Tape& tape, const std::vector<Var>& gradients, Var loss, double max_norm,
                    const GradientNorm& into, const std::string& name = "gradient_norm");
 
+// The same in two steps, for gradients that several ranks hold: into[places[i]] = the sum of gradients[i]'s
+// squares, every other element of `into` (float64) 0; and, of all such sums, the norm. In the order of the
+// places they add up to the bits of the above on a CPU. Throw likewise.
+void gradient_squares(Tape& tape, const std::vector<Var>& gradients, const std::vector<int32_t>& places,
+                      Var into, const std::string& name = "gradient_squares");
+void norm_of_squares(Tape& tape, Var squares, Var loss, double max_norm, const GradientNorm& into,
+                     const std::string& name = "gradient_norm");
+
 }  // namespace lethe::ops

@@ -25,6 +25,7 @@ class RunningCommand {
 
   void send(int signal) const;
   bool running() const;
+  pid_t pid() const { return pid_; }
   CommandResult wait();
 
  private:

@@ -68,7 +68,8 @@ std::vector<Line> lines_of(const Machine& m) {
                      fmt::format("{}, compute capability {}.{}", gib(gpu.memory), gpu.major, gpu.minor)});
   }
   lines.push_back({"NCCL", or_none(m.nccl.version), ""});
-  lines.push_back({"MPI", or_none(m.mpi.version), ""});
+  lines.push_back(
+      {"MPI", or_none(m.mpi.version), LETHE_WITH_MPI ? "" : "lethe was built without: runs of one process"});
   lines.push_back({"rsvg-convert", or_none(m.rsvg_convert.version),
                    m.rsvg_convert.version.empty()
                        ? "needed for PNG figures (Debian package librsvg2-bin); SVG "

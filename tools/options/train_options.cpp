@@ -230,6 +230,15 @@ TrainOptions::Schedule schedule_of(const Settings& s) {
   return schedule;
 }
 
+TrainOptions::Distributed distributed_of(const Settings& s) {
+  TrainOptions::Distributed d{.engine = s.get<std::string>("distributed.engine"),
+                              .sharding = s.get<std::string>("distributed.sharding")};
+  if (d.engine == "nccl") s.refuse("distributed.engine", "nccl is not built yet");
+  if (d.sharding != "none" && d.sharding != "zero1")
+    s.refuse("distributed.sharding", d.sharding + " is not built yet");
+  return d;
+}
+
 // Neither gradients nor moving averages are narrower than the weights.
 void require_wide_enough(const Settings& s, std::string_view name) {
   const auto &type = s.get<std::string>(name), &precision = s.get<std::string>("precision");
@@ -252,6 +261,7 @@ TrainOptions train_options(const Settings& s) {
       .train = train_of(s),
       .optimizer = optimizer_of(s),
       .schedule = schedule_of(s),
+      .distributed = distributed_of(s),
       .precision = s.get<std::string>("precision"),
       .device = s.get<std::string>("device"),
       .threads = s.get<int64_t>("threads"),

@@ -83,6 +83,10 @@ struct TrainOptions {
     Duration scale;  // resolved: the warm-up's length unless given
     double alpha_f_decay = 0, alpha_f_cooldown = 0;
   } schedule;
+  struct Distributed {
+    std::string engine = "auto";    // self, mpi
+    std::string sharding = "none";  // zero1
+  } distributed;
   std::string precision;        // float32, bfloat16, float64
   std::string device = "auto";  // or cpu, cuda, cuda:N
   int64_t threads = 0;          // 0: all cores

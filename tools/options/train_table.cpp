@@ -200,6 +200,13 @@ std::vector<Option> optimizer_options() {
 
 std::vector<Option> machine_options() {
   return {
+      {"distributed.engine", Type::text, "auto", Choices{{"auto", "self", "mpi", "nccl"}},
+       "What joins the processes that a launcher started. auto: MPI if there are several; self: there must "
+       "be "
+       "one; nccl is not built yet."},
+      {"distributed.sharding", Type::text, "none", Choices{{"none", "zero1", "zero2", "zero3"}},
+       "What the processes share out instead of each keeping all of it. none: nothing; zero1: the "
+       "optimizer's state; the others are not built yet."},
       {"precision", Type::text, "float32", Choices{{"float32", "bfloat16", "float64"}},
        "Type of weights and activations; train.gradients and optimizer.state say what is kept beside them."},
       {"device", Type::text, "auto", AnyValue{},

@@ -24,12 +24,14 @@ std::vector<double> read_losses(const Session& session, size_t program, Var loss
 }  // namespace
 
 Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch,
-                           const Domain& domain, int64_t max_batches, int64_t documents) {
+                           const Domain& domain, int64_t max_batches, int64_t documents, Comm* comm) {
   const EvaluationLoader loader(domain.rows, rows_per_batch);
   Evaluation result{.domain = domain.name};
   int64_t correct = 0;
-  std::vector<double> row_loss, row_targets;
-  for (int64_t b = 0; b < std::min(max_batches, loader.batches()); ++b) {
+  const int64_t batches = std::min(max_batches, loader.batches());
+  std::vector<double> row_loss(static_cast<size_t>(batches * rows_per_batch)), row_targets(row_loss.size());
+  for (int64_t b = 0; b < batches; ++b) {
+    if (comm && b % comm->world() != comm->rank()) continue;
     const Batch batch = loader.batch(b);
     require_documents(batch.document_start, batch.tokens_per_row, documents);
     set_batch(session,
@@ -44,10 +46,15 @@ Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t
         sum += values[static_cast<size_t>(t)];
         ++targets;
       }
-      if (targets == 0) continue;
-      row_loss.push_back(sum);
-      row_targets.push_back(targets);
+      row_loss[static_cast<size_t>(b * rows_per_batch + r)] = sum;
+      row_targets[static_cast<size_t>(b * rows_per_batch + r)] = targets;
     }
+  }
+  if (comm) {
+    // Of each row one rank knows something and the others hold zeros: nothing is rounded.
+    comm->all_reduce(&correct, DType::i64, 1);
+    for (std::vector<double>* rows : {&row_loss, &row_targets})
+      comm->all_reduce(rows->data(), DType::f64, static_cast<int64_t>(rows->size()));
   }
   double sum = 0, targets = 0;
   for (size_t r = 0; r < row_loss.size(); ++r) {
@@ -59,7 +66,7 @@ Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t
   result.accuracy = static_cast<double>(correct) / targets;
   result.targets = static_cast<int64_t>(targets);
   // The ratio estimator's variance (Cochran, "Sampling Techniques", 1977, ch. 6): residuals of row sums.
-  const auto n = static_cast<double>(row_loss.size());
+  const auto n = static_cast<double>(std::ranges::count_if(row_targets, [](double t) { return t > 0; }));
   double squares = 0;
   for (size_t r = 0; r < row_loss.size(); ++r)
     squares += std::pow(row_loss[r] - result.loss * row_targets[r], 2);

@@ -17,8 +17,10 @@ struct Evaluation {
 
 // Runs `evaluate` over the first max_batches batches of the domain's rows (fewer if there are fewer), each of
 // the program's own number of rows. `losses`: the program's per-token losses; `documents`: the most that a
-// batch may hold, 0 for any number (require_documents).
+// batch may hold, 0 for any number (require_documents). The ranks of `comm` take turns with the batches; what
+// they find together has the bits that one finds alone.
 Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch,
-                           const Domain& domain, int64_t max_batches, int64_t documents = 0);
+                           const Domain& domain, int64_t max_batches, int64_t documents = 0,
+                           Comm* comm = nullptr);
 
 }  // namespace lethe

@@ -62,7 +62,7 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
     if (spec.optimizer) {
       step.update = made.tapes.size();
       made.tapes.push_back(std::make_unique<Tape>(state, "update"));
-      append_update(*made.tapes.back(), *spec.optimizer, spec.precision);
+      append_update(*made.tapes.back(), *spec.optimizer, spec.precision, spec.distribution);
     }
     made.step = step;
   }

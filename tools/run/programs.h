@@ -28,6 +28,7 @@ struct ProgramSpec {
   bool accumulate = false;     // a step has more than one micro-batch
   bool gradients = false;      // forward and backward, even without an optimizer
   std::optional<OptimizerOptions> optimizer;  // absent: no update
+  Distribution distribution;                  // of a step over several ranks
 };
 
 // Recorded, not yet planned. Programs share the State.

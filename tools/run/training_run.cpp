@@ -11,6 +11,7 @@
 #include "engine/checkpoint.h"
 #include "engine/host_values.h"
 #include "engine/log.h"
+#include "engine/rng.h"
 #include "engine/step_inputs.h"
 #include "model/weights/gguf_model.h"
 #include "model/weights/save.h"
@@ -121,6 +122,47 @@ void require_same_chat(const std::string& file, const nlohmann::json& saved,
                   now ? fmt::format("\"{}\", hash {}", now->name(), now->hash()) : "absent"));
 }
 
+// Of all nodes that a rank does not choose for itself: the update's are its own.
+uint64_t hash_of_programs(const Session& session) {
+  std::string text;
+  for (size_t p = 0; p < session.program_count(); ++p) {
+    const Tape& tape = session.program(p);
+    for (const Node& node : tape.nodes()) {
+      if (node.phase == Phase::update) continue;
+      text += fmt::format("{} {}", node.op->name(), node.path);
+      const auto add = [&](Var v) {
+        const TensorInfo& t = tape.info(v);
+        text += fmt::format(" {} {} {}", t.path, name_of(t.dtype), text_of(t.shape));
+      };
+      for (const Var v : node.inputs) add(v);
+      for (const Output& o : node.outputs) add(o.var);
+    }
+  }
+  return stream_of(text);
+}
+
+// Of the first row of each weight: other weights under the same names and shapes are found out.
+uint64_t hash_of_weights(const Session& session) {
+  std::string bytes;
+  for (int32_t i = 0; i < session.state().size(); ++i) {
+    if (session.state()[i].kind != Kind::weight || !session.state().is_whole(i)) continue;
+    const Buffer b = session.buffer(i);
+    if (b.rows == 0) continue;
+    const size_t begin = bytes.size();
+    const int64_t row = b.width * size_of(b.dtype);
+    bytes.resize(begin + static_cast<size_t>(row));
+    session.backend().download(bytes.data() + begin, b.data, row);
+  }
+  return stream_of(bytes);
+}
+
+uint64_t hash_of_tokens(const Batch& batch) {
+  std::string bytes;
+  for (const std::vector<int32_t>* values : {&batch.ids, &batch.labels})
+    bytes.append(reinterpret_cast<const char*>(values->data()), values->size() * sizeof(int32_t));
+  return stream_of(bytes);
+}
+
 // The base of a run's adapter once more.
 ModelSource source_again(const PreparedRun& run) {
   if (run.model.files) return open_model_folder(run.model.path);
@@ -145,17 +187,21 @@ ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& conf
           .optimizer = optimizer_of(options)};
 }
 
-PreparedRun prepare_run(const TrainOptions& options) {
+PreparedRun prepare_run(const TrainOptions& options, std::shared_ptr<Comm> comm) {
   ModelSource model = open_model(options.model);
   if (options.data.sequence_length > model.config.max_position_embeddings) {
     throw ConfigError("data.sequence_length",
                       fmt::format("{} is beyond the model's max_position_embeddings of {}",
                                   options.data.sequence_length, model.config.max_position_embeddings));
   }
-  return prepare_run(options, std::move(model), prepare_data(options));
+  return prepare_run(options, std::move(model), prepare_data(options), std::move(comm));
 }
 
-PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data) {
+PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data,
+                        std::shared_ptr<Comm> comm) {
+  if (!comm) comm = make_self_comm();
+  const int64_t micro_batches = options.train.batch_size / options.train.micro_batch_size;
+  const Share share = share_of(micro_batches, comm->rank(), comm->world());
   if (data.tokenizer->vocab_size() > model.config.vocab_size) {
     throw DataError(fmt::format("{}: its {} pieces do not fit the model's vocab_size of {}",
                                 options.data.tokenizer, data.tokenizer->vocab_size(),
@@ -165,13 +211,17 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
   require_targets(data, options, length.steps);
   ProgramSpec spec = program_spec_of(options, model.config);
   spec.documents = documents_of(data, spec.rows);
+  spec.accumulate = micro_batches > comm->world();
+  spec.distribution = {comm, options.distributed.sharding == "zero1" ? Sharding::zero1 : Sharding::none};
   return {.options = options,
           .model = std::move(model),
           .data = std::move(data),
           .spec = spec,
           .schedule = schedule_spec(schedule_options_of(options), length),
           .steps = length.steps,
-          .micro_batches = options.train.batch_size / options.train.micro_batch_size};
+          .micro_batches = micro_batches,
+          .share = share,
+          .comm = std::move(comm)};
 }
 
 TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
@@ -184,6 +234,10 @@ TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
                                .graph = o.train.graph,
                                .trace = std::move(trace),
                                .tuned_products = o.train.tuned_products});
+  if (prepared_.comm->world() > 1 && backend->device().kind != DeviceKind::cpu) {
+    throw ConfigError("device",
+                      fmt::format("{} is a GPU, and several processes train on CPUs alone yet", o.device));
+  }
   const int64_t budget = memory_budget(o.memory_budget_gb, *backend);
   session_ = make_session(programs_, prepared_.spec, std::move(backend), budget);
   trainer_.emplace(*session_, *programs_.step);
@@ -213,7 +267,7 @@ void TrainingRun::begin_with_principal_factors() {
   } else {
     first_factors_ = set_principal_factors(*session_, config, lora, o.lora.pissa_passes,
                                            static_cast<uint64_t>(o.train.seed));
-    if (!o.output.empty()) save_first_factors(folder, *session_, config, lora, first_factors_);
+    if (!o.output.empty() && is_first()) save_first_factors(folder, *session_, config, lora, first_factors_);
   }
   take_from_base(*session_, config, lora, first_factors_);
 }
@@ -250,14 +304,18 @@ std::optional<StepRecord> TrainingRun::queue_step() {
   const std::vector<double> rates =
       learning_rates(session_->state(), *prepared_.spec.optimizer, prepared_.schedule, step_);
   const double rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
-  const std::optional<StepResult> before = trainer_->step(micro_batches, step_ + 1, rates);
+  const auto mine = micro_batches.begin() + prepared_.share.first;
+  int64_t targets = 0;
+  for (const MicroBatch& m : micro_batches) targets += m.targets;
+  const std::optional<StepResult> before =
+      trainer_->step({mine, mine + prepared_.share.count}, step_ + 1, rates, targets);
   std::optional<StepRecord> record;
   if (before) record = complete(queued_, *before);
 
   loader_.seek(loader_.position() + static_cast<uint64_t>(o.train.batch_size));
   ++step_;
   tokens_ += batch.tokens;
-  for (const MicroBatch& m : micro_batches) targets_ += m.targets;
+  targets_ += targets;
   queued_ = {.step = step_,
              .steps = prepared_.steps,
              .learning_rate = rate,
@@ -279,7 +337,8 @@ std::vector<Evaluation> TrainingRun::evaluate_all() {
   std::vector<Evaluation> found;
   for (const Domain& d : prepared_.data.domains) {
     found.push_back(evaluate_domain(*session_, programs_.evaluate, programs_.losses, prepared_.spec.rows, d,
-                                    prepared_.options.train.eval_batches, prepared_.spec.documents));
+                                    prepared_.options.train.eval_batches, prepared_.spec.documents,
+                                    prepared_.comm.get()));
   }
   return found;
 }
@@ -305,7 +364,7 @@ int64_t TrainingRun::train(const RunObserver& observer) {
       report(finish_step());
       evaluate_now();
     }
-    const bool stop = observer.should_stop && observer.should_stop();
+    const bool stop = on_any_rank(*prepared_.comm, observer.should_stop && observer.should_stop());
     const bool save = stop || last || (t.save_every > 0 && step_ % t.save_every == 0);
     if (save) {
       report(finish_step());
@@ -331,12 +390,25 @@ std::string TrainingRun::state_json() const {
          "\n";
 }
 
+Facts TrainingRun::facts() const {
+  const auto hash = [](uint64_t value) { return fmt::format("{:016x}", value); };
+  const Batch next = loader_.at(loader_.position(), prepared_.options.train.batch_size);
+  return {{"model", prepared_.model.fingerprint},
+          {"tokenizer", prepared_.data.tokenizer->fingerprint()},
+          {"data", data_fingerprint(prepared_.data, prepared_.options.data)},
+          {"steps", std::to_string(prepared_.steps)},
+          {"program", hash(hash_of_programs(*session_))},
+          {"first step", std::to_string(step_ + 1)},
+          {"first weights", hash(hash_of_weights(*session_))},
+          {"first tokens", hash(hash_of_tokens(next))}};
+}
+
 void TrainingRun::save_checkpoint_now() {
   if (prepared_.options.output.empty()) return;
   const std::string folder = checkpoint_folder(prepared_.options);
   try {
     save_checkpoint(folder, step_, *session_, tensors_to_save(session_->state()), state_json(),
-                    prepared_.options.train.keep_checkpoints);
+                    prepared_.options.train.keep_checkpoints, prepared_.comm.get());
   } catch (const RunError& e) {
     const auto last = newest_checkpoint(folder);
     throw RunError(

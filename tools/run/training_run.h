@@ -12,6 +12,7 @@
 #include "optim/schedule.h"
 #include "tools/run/evaluate.h"
 #include "tools/run/model_source.h"
+#include "tools/run/ranks.h"
 #include "tools/run/run_data.h"
 
 namespace lethe {
@@ -54,19 +55,25 @@ struct PreparedRun {
   ProgramSpec spec;
   ScheduleSpec schedule;
   int64_t steps = 0;
-  int64_t micro_batches = 1;  // per step
+  int64_t micro_batches = 1;   // per step, over all ranks
+  Share share;                 // of them, this rank's
+  std::shared_ptr<Comm> comm;  // never null
 };
 
 // Reads configuration, data and the model's headers and checks them against each other. Throws RequestErrors.
-PreparedRun prepare_run(const TrainOptions& options);
+// comm: the ranks that the run is shared by; absent: one. Each rank calls this by itself: it tells the others
+// nothing, and the first must have written the tokenized data before the others look for them.
+PreparedRun prepare_run(const TrainOptions& options, std::shared_ptr<Comm> comm = nullptr);
 // The same with a model and data that are at hand already.
-PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data);
+PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData data,
+                        std::shared_ptr<Comm> comm = nullptr);
 
 // The part of a request that needs no data: what `lethe plan` can say of a model alone.
 ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config);
 
 struct Proof;
 
+// With several ranks, all of them make the same calls in the same order. What is written, the first writes.
 class TrainingRun {
  public:
   // Plans, allocates and fills the model. Throws MemoryError. trace: told what a GPU does; may be absent.
@@ -80,10 +87,13 @@ class TrainingRun {
   // DivergedError: the weights are then those before the step it names, and the run cannot go on.
   int64_t train(const RunObserver& observer);
 
+  // What must be the same on all ranks before the first step (require_same).
+  Facts facts() const;
+
   void save_checkpoint_now();
   // The trained model (full fine-tuning: a Hugging Face folder; LoRA: a PEFT adapter) under the output
   // folder. Loaded back and held against the model in memory before it gets that name; throws RunError if it
-  // does not compute the same, or if no step changed a weight.
+  // does not compute the same, or if no step changed a weight. For one rank alone.
   std::string export_model(const std::string& folder);
 
   std::vector<Evaluation> evaluate_all();
@@ -101,6 +111,7 @@ class TrainingRun {
   // The record of the last step, if it was not taken yet.
   std::optional<StepRecord> finish_step();
   StepRecord complete(StepRecord record, const StepResult& result);
+  bool is_first() const { return prepared_.comm->rank() == 0; }
   std::string state_json() const;
   void write_model_to(const std::string& folder) const;
   Proof prove_model(const std::string& folder);

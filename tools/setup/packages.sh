@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034  # the lists are read by ./lethe
 build_packages=(g++ cmake ninja-build pkgconf libopenblas-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev
   libcli11-dev libsentencepiece-dev libpcre2-dev libicu-dev libutfcpp-dev zlib1g-dev liblzma-dev libzstd-dev
-  libseccomp-dev libcurl4-openssl-dev libssl-dev)
+  libseccomp-dev libcurl4-openssl-dev libssl-dev libopenmpi-dev openmpi-bin)
 # shellcheck disable=SC2034
 study_packages=(python3 librsvg2-bin fonts-dejavu-core)
 # shellcheck disable=SC2034

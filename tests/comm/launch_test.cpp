@@ -1,0 +1,73 @@
+// Which launcher's variables are believed.
+#include "engine/comm/launch.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/files.h"
+
+namespace lethe::test {
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+Launched launch_of(const Variables& variables) {
+  return find_launched([&](const char* name) {
+    const auto found = variables.find(name);
+    return found == variables.end() ? nullptr : found->second.c_str();
+  });
+}
+
+void expect_launch(const Variables& variables, const std::string& launcher, int rank, int world) {
+  const Launched found = launch_of(variables);
+  EXPECT_EQ(found.launcher, launcher);
+  EXPECT_EQ(found.rank, rank);
+  EXPECT_EQ(found.world, world);
+}
+
+TEST(Launch, IsReadFromEachLaunchersVariables) {
+  expect_launch({}, "", 0, 1);
+  expect_launch({{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "3"}}, "mpirun", 2, 3);
+  expect_launch({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "4"}}, "srun", 1, 4);
+  expect_launch({{"RANK", "0"}, {"WORLD_SIZE", "2"}}, "torchrun", 0, 2);
+}
+
+TEST(Launch, OfABatchScriptIsNoStepAndMpirunInsideAStepComesFirst) {
+  expect_launch({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}}, "", 0, 1);
+  expect_launch({{"SLURM_PROCID", "0"},
+                 {"SLURM_STEP_NUM_TASKS", "1"},
+                 {"OMPI_COMM_WORLD_RANK", "5"},
+                 {"OMPI_COMM_WORLD_SIZE", "6"}},
+                "mpirun", 5, 6);
+}
+
+TEST(Launch, IsRefusedByTheVariableThatIsWrong) {
+  expect_parts(message_of<ConfigError>([] {
+                 launch_of({{"RANK", "x"}, {"WORLD_SIZE", "2"}});
+               }),
+               {"RANK", "\"x\""});
+  expect_parts(message_of<ConfigError>([] {
+                 launch_of({{"RANK", "0"}, {"WORLD_SIZE", "0"}});
+               }),
+               {"WORLD_SIZE"});
+  expect_parts(message_of<ConfigError>([] {
+                 launch_of({{"RANK", "2"}, {"WORLD_SIZE", "2"}});
+               }),
+               {"RANK: 2 is no rank of 2"});
+}
+
+TEST(Launch, ByTorchrunIsRefusedWithWhatWouldDo) {
+  expect_parts(message_of<ConfigError>([] {
+                 make_comm({"torchrun", 0, 2});
+               }),
+               {"distributed.engine", "mpirun"});
+}
+
+TEST(Launch, OfOneProcessNeedsNoMpi) {
+  EXPECT_EQ(make_comm({"torchrun", 0, 1})->world(), 1);
+  EXPECT_EQ(make_comm({})->world(), 1);
+}
+
+}  // namespace
+}  // namespace lethe::test

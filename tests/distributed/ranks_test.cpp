@@ -1,0 +1,82 @@
+// What all ranks do alike, and who is told when they do not.
+#include "tools/run/ranks.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/comm/ranks.h"
+#include "tests/files.h"
+
+namespace lethe::test {
+namespace {
+
+bool is_last() {
+  return ranks().rank() == ranks().world() - 1;
+}
+
+// What together() ends with on this rank.
+SharedFailure failure_of(const std::function<void()>& work) {
+  try {
+    together(ranks(), work);
+  } catch (const SharedFailure& failure) {
+    return failure;
+  }
+  return {0, ""};
+}
+
+TEST(Together, FailsOnAllRanksWithTheMessageAndStatusOfTheFirstThatFails) {
+  if (ranks().world() == 1) {
+    EXPECT_THROW(together(ranks(), [] { throw DataError("bad"); }), DataError);
+    return;
+  }
+  const SharedFailure none = failure_of([] {});
+  EXPECT_EQ(none.status, 0);
+  const SharedFailure all = failure_of([] { throw DataError("bad text"); });
+  EXPECT_EQ(all.status, 2);
+  EXPECT_EQ(all.text, "bad text");
+  const SharedFailure one = failure_of([] {
+    if (is_last()) throw IoError("file", "is full");
+  });
+  EXPECT_EQ(one.status, 1);
+  EXPECT_EQ(one.text, "rank " + std::to_string(ranks().world() - 1) + " of " +
+                          std::to_string(ranks().world()) + ": file: is full");
+}
+
+TEST(Together, OneRankIsEnoughToStopAll) {
+  EXPECT_FALSE(on_any_rank(ranks(), false));
+  EXPECT_TRUE(on_any_rank(ranks(), is_last()));
+}
+
+TEST(RequireSame, NamesRankKeyAndBothValues) {
+  require_same(ranks(), {{"a", "1"}, {"b", "2"}});
+  if (ranks().world() == 1) return;
+  try {
+    require_same(ranks(), {{"a", "1"}, {"b", is_last() ? "3" : "2"}});
+    FAIL();
+  } catch (const SharedFailure& failure) {
+    EXPECT_EQ(failure.status, 2);
+    expect_parts(failure.text,
+                 {"rank", "key", std::to_string(ranks().world() - 1) + "  b", "3  (rank 0: 2)"});
+    EXPECT_EQ(failure.text.find("  a "), std::string::npos) << failure.text;
+  }
+}
+
+TEST(Share, IsContiguousEvenAndNeverEmpty) {
+  for (int world = 1; world <= 5; ++world) {
+    for (int64_t parts = world; parts < 20; ++parts) {
+      int64_t next = 0;
+      for (int r = 0; r < world; ++r) {
+        const Share share = share_of(parts, r, world);
+        EXPECT_EQ(share.first, next);
+        EXPECT_GE(share.count, parts / world);
+        EXPECT_LE(share.count, parts / world + 1);
+        next += share.count;
+      }
+      EXPECT_EQ(next, parts);
+    }
+  }
+  expect_parts(message_of<ConfigError>([] { share_of(2, 0, 3); }),
+               {"train.micro_batch_size", "2 micro-batches", "3 processes"});
+}
+
+}  // namespace
+}  // namespace lethe::test

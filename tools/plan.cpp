@@ -5,11 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "engine/checkpoint.h"
 #include "engine/files/file_replacement.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/eval/training_examiner.h"
 #include "tools/plan/describe.h"
 
 namespace lethe {
@@ -56,11 +58,13 @@ int plan_command(const std::vector<std::string>& arguments) {
   std::string request;
   ProgramSpec spec;
   std::shared_ptr<NewShards> shards;  // the text's tokens stay for the run if the request holds
+  std::optional<PreparedRun> run;
   if (whole_request) {
-    const PreparedRun run = prepare_run(options);
-    request = describe_request(run) + "\n";
-    spec = run.spec;
-    shards = run.data.new_shards;
+    run.emplace(prepare_run(options));
+    run->spec.examiner = eval::make_examiner(*run);
+    request = describe_request(*run) + "\n";
+    spec = run->spec;
+    shards = run->data.new_shards;
   } else {
     spec = program_spec_of(options, model_config(options.model));
   }
@@ -69,6 +73,8 @@ int plan_command(const std::vector<std::string>& arguments) {
   const auto budget = budget_gb > 0 ? static_cast<int64_t>(budget_gb * 1e9) : -1;
   const PlanFigures figures = plan_figures(
       programs, spec, options.train.batch_size / options.train.micro_batch_size, device_of(options), budget);
+  std::optional<ExaminationFigures> examination;
+  if (run && options.eval.every > 0) examination = examination_figures(*run, figures, device_of(options));
   const int64_t checkpoint = checkpoint_bytes(*programs.state, tensors_to_save(*programs.state));
   if (whole_request) require_free_space(options.output, checkpoint * (options.train.keep_checkpoints + 1));
   if (shards) shards->keep();
@@ -76,12 +82,20 @@ int plan_command(const std::vector<std::string>& arguments) {
   if (a.json) {
     nlohmann::json json = plan_json(figures);
     json["checkpoint_bytes"] = checkpoint;
+    if (examination) {
+      json["examination"] = {{"bytes", examination->bytes},
+                             {"tokens", examination->tokens},
+                             {"flops", examination->flops},
+                             {"times", examination->times},
+                             {"share_of_flops", examination->share}};
+    }
     std::cout << json.dump() << "\n";
     return 0;
   }
   std::cout << request << describe_plan(figures)
             << fmt::format("checkpoint      {} bytes, {} kept and one more while it is written\n", checkpoint,
                            options.train.keep_checkpoints);
+  if (examination) std::cout << describe_examination(*examination, figures);
   if (a.show) print_program(programs, figures.plan);
   return 0;
 }

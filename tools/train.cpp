@@ -14,6 +14,7 @@
 #include "engine/log.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/eval/training_examiner.h"
 #include "tools/plan/describe.h"
 #include "tools/run/ranks.h"
 #include "tools/run/run_log.h"
@@ -88,6 +89,7 @@ int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& 
     require_engine(asked.distributed, launch);
     if (!arguments.resume && first) require_no_run(asked.output);
     prepared.emplace(prepare_run(asked, comm));
+    prepared->spec.examiner = eval::make_examiner(*prepared);
   };
   together(*comm, [&] {
     settings.emplace(load_settings(train_table(), arguments.config));
@@ -121,11 +123,15 @@ int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& 
                        .should_stop = [] { return SignalGuard::received() != 0; }};
   if (log) {
     observer.on_step = [&](const StepRecord& r) { log->step(r); };
+    observer.on_examination = [&](const Examination& e) { log->examination(e); };
     observer.on_evaluation = [&](const EvaluationRecord& r) { log->evaluation(r); };
   }
   const int64_t last = train_all(*run, observer);
   arguments.trace.finish();
-  if (last < steps) {
+  if (run->forgot_too_much()) {
+    log::info(fmt::format("ended after step {} of {}: more was forgotten than eval.stop_when_forgotten, {}",
+                          last, steps, options.eval.stop_when_forgotten));
+  } else if (last < steps) {
     const std::string stopped =
         fmt::format("stopped by {} after step {} of {}; the checkpoint is saved, --resume goes on from it",
                     SignalGuard::received() == SIGINT ? "SIGINT" : "SIGTERM", last, steps);

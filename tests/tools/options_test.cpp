@@ -96,8 +96,11 @@ TEST(OptionTables, RangesAndChoicesAreEnforcedForEveryOption) {
       if (scalar_text && std::holds_alternative<Choices>(option.allowed)) {
         EXPECT_THROW(Settings(*table).set(option.name + "=no_such_choice"), ConfigError) << option.name;
       }
-      const std::string below = option.type == OptionType::duration ? "-1 steps" : "-1";
-      if (std::holds_alternative<Range>(option.allowed) && option.type != OptionType::weighted_path_list) {
+      if (const auto* range = std::get_if<Range>(&option.allowed);
+          range != nullptr && option.type != OptionType::weighted_path_list) {
+        const auto lowest = static_cast<int64_t>(range->lowest);
+        const std::string below =
+            std::to_string(lowest - 1) + (option.type == OptionType::duration ? " steps" : "");
         EXPECT_THROW(Settings(*table).set(option.name + "=" + below), ConfigError) << option.name;
       }
     }

@@ -92,6 +92,10 @@ void ChoiceRun::encode(const PairEncoder& encoder) {
   if (failure) std::rethrow_exception(failure);
 }
 
+void ChoiceRun::reset() {
+  for (const Origin& origin : origins_) items_[origin.item].missing = items_[origin.item].example.size();
+}
+
 void ChoiceRun::decide(Item& item) const {
   std::vector<double> values;
   for (const Score& score : item.scores) values.push_back(score.log_likelihood);

@@ -14,6 +14,7 @@ class ChoiceRun final : public ScoredRun {
   const std::string& name() const override { return task_->name; }
   bool restore(const nlohmann::json& line) override;
   void encode(const PairEncoder& encoder) override;
+  void reset() override;
   std::optional<nlohmann::json> take(size_t request, const Score& score) override;
   Summary summary() const override;
 

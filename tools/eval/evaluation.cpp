@@ -8,81 +8,22 @@
 #include <map>
 
 #include "tools/eval/averages.h"
-#include "tools/eval/choice_run.h"
+#include "tools/eval/open_runs.h"
 #include "tools/eval/result_log.h"
-#include "tools/eval/tasks/tasks.h"
 #include "tools/eval/text_run.h"
 #include "tools/eval/writing_model.h"
 #include "tools/metrics/progress.h"
-#include "tools/options/nearest.h"
 #include "tools/run/model_tokenizer.h"
 
 namespace lethe::eval {
 namespace {
 
-using Runs = std::vector<std::unique_ptr<ScoredRun>>;
-using WrittenRuns = std::vector<std::unique_ptr<GenerationRun>>;
 using OnLine = std::function<void(const nlohmann::json&)>;  // told of each document's result as it comes
 
-std::unique_ptr<ScoredRun> open_gauntlet_task(const std::string& name, const RunOptions& options) {
-  std::vector<std::string> names;
-  for (const ChoiceTask& t : gauntlet_tasks()) {
-    if (t.name == name) return std::make_unique<ChoiceRun>(t, options);
-    names.push_back(t.name);
-  }
-  throw RequestError(
-      fmt::format("--protocol gauntlet has no task {}; it has {}", name, fmt::join(names, ", ")));
-}
-
-std::unique_ptr<ScoredRun> open_task(const std::string& name, const RunOptions& options) {
-  std::vector<std::string> names;
-  for (const ChoiceTask& t : choice_tasks()) {
-    if (t.name == name) return std::make_unique<ChoiceRun>(t, options);
-    names.push_back(t.name);
-  }
-  for (const TextTask& t : text_tasks()) {
-    if (t.name == name) return std::make_unique<TextRun>(t, options);
-    names.push_back(t.name);
-  }
-  for (const GenerationTask& t : generation_tasks()) names.push_back(t.name);
-  throw RequestError(fmt::format("there is no task {}; did you mean {}?", name, nearest(name, names)));
-}
-
-const GenerationTask* written_task(const std::string& name) {
-  const auto found = std::ranges::find(generation_tasks(), name, &GenerationTask::name);
-  return found == generation_tasks().end() ? nullptr : &*found;
-}
-
-WrittenRuns open_written_tasks(const EvaluationRequest& a) {
-  WrittenRuns runs;
-  if (a.protocol == "gauntlet") return runs;
-  for (const std::string& name : a.tasks) {
-    const GenerationTask* task = written_task(name);
-    if (task == nullptr) continue;
-    if (task->runs_programs && a.generation.python.sandboxed) {
-      if (const std::string why = sandbox_refusal(); !why.empty()) {
-        throw RequestError(
-            fmt::format("{} runs programs that the model writes, and this kernel gives no sandbox to run "
-                        "them in ({}); --unsafe-exec runs them with your rights",
-                        name, why));
-      }
-    }
-    runs.push_back(std::make_unique<GenerationRun>(*task, a.run, a.generation));
-  }
-  return runs;
-}
-
-Runs open_tasks(const EvaluationRequest& a) {
+Runs open_all(const EvaluationRequest& a) {
   if (a.tasks.empty() && a.texts.empty()) throw RequestError("--tasks or --text says what to run");
   if (!a.tasks.empty() && a.run.data.empty()) throw RequestError("--data says where the tasks' files are");
-  Runs runs;
-  for (const std::string& name : a.tasks) {
-    if (a.protocol == "gauntlet") {
-      runs.push_back(open_gauntlet_task(name, a.run));
-    } else if (written_task(name) == nullptr) {
-      runs.push_back(open_task(name, a.run));
-    }
-  }
+  Runs runs = open_scored_tasks(a.protocol, a.tasks, a.run);
   for (const std::string& path : a.texts) runs.push_back(std::make_unique<TextRun>(path, a.json_key, a.run));
   return runs;
 }
@@ -148,32 +89,6 @@ void write_all(const EvaluationRequest& a, const Tokenizer& tokenizer, const Pai
   }
 }
 
-// A pass that holds the longest request, and as many logits as the tasks ask for on the whole.
-PassLimits size_of_pass(const EvaluationRequest& a, const Runs& runs) {
-  int64_t longest = 1, most_wanted = 1, all = 0, longest_batch = 0;
-  double share = 0;
-  for (const auto& run : runs) {
-    double tokens = 0, wanted = 0;
-    for (const ScoreRequest& r : run->requests()) {
-      longest = std::max<int64_t>(longest, std::ssize(r.input));
-      most_wanted = std::max<int64_t>(most_wanted, std::ssize(r.targets));
-      tokens += static_cast<double>(r.input.size());
-      wanted += static_cast<double>(r.targets.size());
-    }
-    all = std::max(all, static_cast<int64_t>(tokens));
-    if (tokens > 0) share = std::max(share, wanted / tokens);
-  }
-  longest_batch = a.batch * longest;
-  const bool is_cpu = a.scoring.device == "cpu" || (a.scoring.device == "auto" && !cuda_is_available());
-  int64_t tokens = a.tokens > 0 ? a.tokens : is_cpu ? 1024 : 16384;
-  tokens = std::max(longest, std::min(tokens, all));
-  if (a.batch > 0) tokens = std::min(tokens, longest_batch);
-  const auto up = [](int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; };
-  tokens = up(tokens, 64);
-  const auto wanted = static_cast<int64_t>(1.25 * share * static_cast<double>(tokens));
-  return {tokens, up(std::max(most_wanted, std::min(wanted, tokens)), 16)};
-}
-
 // Draws how far the requests are.
 class Meter {
  public:
@@ -203,7 +118,8 @@ class Meter {
 void score_all(EvaluationRequest& a, const PairEncoder& encoder, const Runs& runs, const OnLine& on_line) {
   for (const auto& run : runs) run->encode(encoder);
   if (std::ranges::all_of(runs, [](const auto& run) { return run->requests().empty(); })) return;
-  a.scoring.size = size_of_pass(a, runs);
+  const bool is_cpu = a.scoring.device == "cpu" || (a.scoring.device == "auto" && !cuda_is_available());
+  a.scoring.size = size_of_pass(runs, a.tokens > 0 ? a.tokens : is_cpu ? 1024 : 16384, a.batch);
   ScoringModel model(a.model, a.scoring);
   Meter meter(runs);
   for (const auto& run : runs) {
@@ -227,8 +143,8 @@ EvaluationResults evaluate(EvaluationRequest a) {
   const auto tokenizer = open_model_tokenizer(a.tokenizer.empty() ? a.model : a.tokenizer);
   const Bos bos = a.bos == "auto" ? Bos::tokenizer : a.bos == "on" ? Bos::on : Bos::off;
   const PairEncoder encoder(*tokenizer, {.bos = bos});
-  const Runs runs = open_tasks(a);
-  const WrittenRuns written = open_written_tasks(a);
+  const Runs runs = open_all(a);
+  const WrittenRuns written = open_written_tasks(a.protocol, a.tasks, a.run, a.generation);
   EvaluationResults made{.settings = settings_of(a, source.fingerprint, *tokenizer, encoder, written)};
   ResultLog log = a.output.empty() ? ResultLog() : ResultLog(a.output, made.settings);
   std::map<std::pair<std::string, int64_t>, nlohmann::json> lines;

@@ -35,6 +35,9 @@ class ScoredRun {
   // Of all documents that have a result. Throws DataError if none has.
   virtual Summary summary() const = 0;
 
+  // As if no request had been answered yet: the requests stay.
+  virtual void reset() = 0;
+
   std::span<const ScoreRequest> requests() const { return requests_; }
 
  protected:

@@ -83,6 +83,16 @@ void TextRun::encode(const PairEncoder& encoder) {
   }
 }
 
+void TextRun::reset() {
+  for (const Origin& origin : origins_) {
+    Item& item = items_[origin.item];
+    item.log_likelihood = item.of_bos = 0;
+    item.missing = 0;
+    item.done = false;
+  }
+  for (const Origin& origin : origins_) ++items_[origin.item].missing;
+}
+
 std::optional<nlohmann::json> TextRun::take(size_t request, const Score& score) {
   Item& item = items_[origins_[request].item];
   item.log_likelihood += score.log_likelihood;

@@ -17,6 +17,7 @@ class TextRun final : public ScoredRun {
   const std::string& name() const override { return name_; }
   bool restore(const nlohmann::json& line) override;
   void encode(const PairEncoder& encoder) override;
+  void reset() override;
   std::optional<nlohmann::json> take(size_t request, const Score& score) override;
   Summary summary() const override;
 

@@ -194,6 +194,48 @@ TrainOptions::Train train_of(const Settings& s) {
   return train;
 }
 
+TrainOptions::Eval eval_of(const Settings& s, const TrainOptions::Data& data) {
+  TrainOptions::Eval eval{
+      .every = s.get<int64_t>("eval.every"),
+      .tasks = s.get<std::vector<std::string>>("eval.tasks"),
+      .data = s.get<std::vector<std::string>>("eval.data"),
+      .protocol = s.get<std::string>("eval.protocol"),
+      .shots = s.get<int64_t>("eval.shots"),
+      .limit = s.get<int64_t>("eval.limit"),
+      .divergence = s.get<std::vector<std::string>>("eval.divergence"),
+      .learning = s.get<std::vector<std::string>>("eval.learning"),
+      .forgetting = s.get<std::vector<std::string>>("eval.forgetting"),
+      .stop_when_forgotten = s.get<double>("eval.stop_when_forgotten"),
+      .keep_best = s.get<bool>("eval.keep_best"),
+      .max_share_of_time = s.get<double>("eval.max_share_of_time"),
+  };
+  if (eval.every == 0) {
+    for (const char* name : {"eval.tasks", "eval.divergence", "eval.learning", "eval.forgetting",
+                             "eval.stop_when_forgotten", "eval.keep_best"}) {
+      if (!s.is_default(name)) s.refuse(name, "nothing is measured while eval.every is 0");
+    }
+    return eval;
+  }
+  if (!eval.tasks.empty() && eval.data.empty())
+    s.refuse("eval.data", "needed with eval.tasks: where their files are");
+  for (const std::string& name : eval.divergence) {
+    const bool is_text = std::ranges::find(data.held_out, name, &NamedPath::name) != data.held_out.end();
+    if (!is_text && !(name == "held_out" && data.held_out_fraction > 0))
+      s.refuse("eval.divergence", name + " is none of data.held_out's names, nor held_out");
+  }
+  // The text that is trained on is what is learned; what else is measured is what the base knew.
+  if (eval.learning.empty() && data.held_out_fraction > 0) eval.learning = {"loss of held_out"};
+  if (eval.forgetting.empty()) eval.forgetting = eval.tasks;
+  if (eval.forgetting.empty()) {
+    for (const NamedPath& text : data.held_out) eval.forgetting.push_back("loss of " + text.name);
+  }
+  if (eval.stop_when_forgotten > 0 && eval.forgetting.empty())
+    s.refuse("eval.stop_when_forgotten", "nothing tells what is forgotten: see eval.forgetting");
+  if (eval.keep_best && eval.learning.empty())
+    s.refuse("eval.keep_best", "nothing tells what is learned: see eval.learning");
+  return eval;
+}
+
 TrainOptions::Optimizer optimizer_of(const Settings& s) {
   TrainOptions::Optimizer optimizer{
       .name = s.get<std::string>("optimizer.name"),
@@ -253,12 +295,16 @@ TrainOptions train_options(const Settings& s) {
   if (const auto device = s.get<std::string>("device"); !parse_device(device)) {
     s.refuse("device", "must be auto, cpu, cuda or cuda:N");
   }
+  TrainOptions::Model model = model_of(s);
+  TrainOptions::Data data = data_of(s);
+  TrainOptions::Eval eval = eval_of(s, data);
   return {
-      .model = model_of(s),
+      .model = std::move(model),
       .method = s.get<std::string>("method"),
       .lora = lora_of(s),
-      .data = data_of(s),
+      .data = std::move(data),
       .train = train_of(s),
+      .eval = std::move(eval),
       .optimizer = optimizer_of(s),
       .schedule = schedule_of(s),
       .distributed = distributed_of(s),

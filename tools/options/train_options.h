@@ -69,6 +69,19 @@ struct TrainOptions {
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
     bool tuned_products = true;
   } train;
+  struct Eval {
+    int64_t every = 0;                              // steps; 0: never
+    std::vector<std::string> tasks;                 // benchmarks
+    std::vector<std::string> data;                  // folders of their files
+    std::string protocol;                           // lm-eval, gauntlet
+    int64_t shots = -1;                             // -1: a task's own
+    int64_t limit = 0;                              // documents of a task; 0: all
+    std::vector<std::string> divergence;            // names of held-out texts
+    std::vector<std::string> learning, forgetting;  // names of measures
+    double stop_when_forgotten = 0;                 // 0: never
+    bool keep_best = false;
+    double max_share_of_time = 0;  // 0: any
+  } eval;
   struct Optimizer {
     std::string name;  // adamw, decoupled_adamw, lion
     double learning_rate = 0;

@@ -163,6 +163,44 @@ std::vector<Option> train_options_list() {
   };
 }
 
+std::vector<Option> eval_options() {
+  return {
+      {"eval.every", Type::integer, "0", at_least(0),
+       "Tell what was learned and forgotten each time so many steps are done, before the first and after the "
+       "last: all held-out texts' losses and what follows here. 0: never.",
+       "steps"},
+      {"eval.tasks", Type::text_list, "[]", AnyValue{},
+       "Benchmarks, by the names that lethe eval has for them; each measures acc_norm where it has that, "
+       "else acc."},
+      {"eval.data", Type::path_list, "[]", AnyValue{}, "Folders of the benchmarks' files."},
+      {"eval.protocol", Type::text, "lm-eval", Choices{{"lm-eval", "gauntlet"}},
+       "Whose prompts and decisions, as of lethe eval."},
+      {"eval.shots", Type::integer, "-1", at_least(-1),
+       "Solved examples before each question; -1: a benchmark's own number."},
+      {"eval.limit", Type::integer, "0", at_least(0), "The first N documents of each benchmark; 0: all.",
+       "documents"},
+      {"eval.divergence", Type::text_list, "[]", AnyValue{},
+       "Names of held-out texts on which KL(base || model) is measured, per token and exact over the "
+       "vocabulary. The base is what was trained as it was at the start, kept in the host's memory: of LoRA "
+       "the adapter alone."},
+      {"eval.learning", Type::text_list, "[]", AnyValue{},
+       "What tells how much was learned, the mean of: names of benchmarks, 'loss of NAME' or 'divergence of "
+       "NAME'. Empty: the loss of the held-out part of data.train."},
+      {"eval.forgetting", Type::text_list, "[]", AnyValue{},
+       "What tells how much was forgotten, likewise. Empty: eval.tasks, or without any the losses of "
+       "data.held_out."},
+      {"eval.stop_when_forgotten", Type::number, "0", at_least(0),
+       "End the run once that mean has become worse than the base's by more than this: nats, or a share of "
+       "documents. 0: never."},
+      {"eval.keep_best", Type::boolean, "false", AnyValue{},
+       "Keep, in the output folder's best, the model that had learned the most without having forgotten more "
+       "than eval.stop_when_forgotten."},
+      {"eval.max_share_of_time", Type::number, "0.2", between(0, 1),
+       "Share of the run's time that may go into this: what would pass it is left out, but for the first and "
+       "the last time. 0: any."},
+  };
+}
+
 std::vector<Option> optimizer_options() {
   return {
       {"optimizer.name", Type::text, "adamw", Choices{{"adamw", "decoupled_adamw", "lion"}},
@@ -225,8 +263,8 @@ std::vector<Option> machine_options() {
 const OptionTable& train_table() {
   static const OptionTable table = [] {
     std::vector<Option> all;
-    for (const auto& part :
-         {model_options(), data_options(), train_options_list(), optimizer_options(), machine_options()}) {
+    for (const auto& part : {model_options(), data_options(), train_options_list(), eval_options(),
+                             optimizer_options(), machine_options()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return OptionTable("train", "Training configuration", std::move(all));

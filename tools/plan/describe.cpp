@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "data/loader.h"
 #include "model/weights/names.h"
 #include "tools/run/fit.h"
 
@@ -118,6 +119,37 @@ PlanFigures plan_figures(const Programs& programs, const ProgramSpec& spec, int6
     if (p.trainable) f.trainable += elements_of(p.shape);
   }
   return f;
+}
+
+ExaminationFigures examination_figures(const PreparedRun& run, const PlanFigures& figures,
+                                       const Device& device) {
+  ProgramSpec plain = run.spec;
+  plain.examiner = nullptr;
+  plain.divergence = false;
+  const TrainOptions& o = run.options;
+  ExaminationFigures made;
+  made.bytes = figures.plan.arena_bytes -
+               plan_figures(record_programs(plain), plain, run.share.count, device, -1).plan.arena_bytes;
+  for (const Domain& domain : run.data.domains) {
+    const int64_t batches =
+        std::min(o.train.eval_batches, EvaluationLoader(domain.rows, plain.rows).batches());
+    const bool compared = std::ranges::find(o.eval.divergence, domain.name) != o.eval.divergence.end();
+    made.tokens += batches * plain.rows * plain.tokens * (compared ? 3 : 1);
+  }
+  if (run.spec.examiner) made.tokens += run.spec.examiner->tokens_examined();
+  const double tokens_of_step = static_cast<double>(run.share.count * plain.rows * plain.tokens);
+  made.flops = figures.forward_flops / tokens_of_step * static_cast<double>(made.tokens);
+  made.times = 1 + (run.steps + o.eval.every - 1) / o.eval.every;
+  const double all = made.flops * static_cast<double>(made.times);
+  made.share = all / (all + figures.flops_per_step * static_cast<double>(run.steps));
+  return made;
+}
+
+std::string describe_examination(const ExaminationFigures& f, const PlanFigures& of_steps) {
+  return fmt::format(
+      "measuring       {} bytes more; {} times {} tokens, each as much work as {:.1f} steps: {:.1f}% of the "
+      "run's FLOPs\n",
+      f.bytes, f.times, f.tokens, f.flops / of_steps.flops_per_step, 100 * f.share);
 }
 
 std::string describe_plan(const PlanFigures& f) {

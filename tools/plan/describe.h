@@ -19,6 +19,20 @@ struct PlanFigures {
   size_t nodes = 0;
 };
 
+// What `eval` adds to a run.
+struct ExaminationFigures {
+  int64_t bytes = 0;   // of the arena
+  int64_t tokens = 0;  // through the model in one examination; texts that are written are not counted
+  double flops = 0;
+  int64_t times = 0;
+  double share = 0;  // of all the run's FLOPs
+};
+
+// run.spec's plan beside that of the same run without `eval`. Throws MemoryError.
+ExaminationFigures examination_figures(const PreparedRun& run, const PlanFigures& figures,
+                                       const Device& device);
+std::string describe_examination(const ExaminationFigures& figures, const PlanFigures& of_steps);
+
 // Counts of one optimizer step with this many micro-batches, planned for this device. Throws MemoryError
 // beyond the budget (< 0: none), saying what would fit.
 PlanFigures plan_figures(const Programs& programs, const ProgramSpec& spec, int64_t micro_batches,

@@ -6,13 +6,10 @@
 #include "engine/step_inputs.h"
 
 namespace lethe {
-namespace {
-
-// Per-token losses as doubles, whatever the compute dtype.
-std::vector<double> read_losses(const Session& session, size_t program, Var losses) {
-  const Buffer b = session.buffer(program, losses);
+std::vector<double> read_values(const Session& session, size_t program, Var x) {
+  const Buffer b = session.buffer(program, x);
   std::vector<double> values(static_cast<size_t>(b.rows * b.width));
-  dispatch_float(b.dtype, "losses", [&]<class T>() {
+  dispatch_float(b.dtype, "values", [&]<class T>() {
     std::vector<T> typed(values.size());
     session.backend().download(typed.data(), b.data, static_cast<int64_t>(typed.size() * sizeof(T)));
     std::ranges::transform(typed, values.begin(),
@@ -20,8 +17,6 @@ std::vector<double> read_losses(const Session& session, size_t program, Var loss
   });
   return values;
 }
-
-}  // namespace
 
 Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t rows_per_batch,
                            const Domain& domain, int64_t max_batches, int64_t documents, Comm* comm) {
@@ -38,7 +33,7 @@ Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t
               {batch.ids, batch.labels, batch.positions, batch.document_start, 0, batch.valid_targets});
     session.run(program);
     correct += session.get<int64_t>(step::correct)[0];
-    const std::vector<double> values = read_losses(session, program, losses);
+    const std::vector<double> values = read_values(session, program, losses);
     for (int64_t r = 0; r < batch.rows; ++r) {
       double sum = 0, targets = 0;
       for (int64_t t = r * batch.tokens_per_row; t < (r + 1) * batch.tokens_per_row; ++t) {

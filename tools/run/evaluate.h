@@ -15,6 +15,9 @@ struct Evaluation {
   int64_t targets = 0;
 };
 
+// A floating tensor of a program as doubles, whatever its type.
+std::vector<double> read_values(const Session& session, size_t program, Var x);
+
 // Runs `evaluate` over the first max_batches batches of the domain's rows (fewer if there are fewer), each of
 // the program's own number of rows. `losses`: the program's per-token losses; `documents`: the most that a
 // batch may hold, 0 for any number (require_documents). The ranks of `comm` take turns with the batches; what

@@ -1,8 +1,12 @@
 #include "tools/run/programs.h"
 
+#include <algorithm>
+
 #include "engine/backward.h"
 #include "engine/ops/accuracy.h"
+#include "engine/ops/copy.h"
 #include "engine/ops/cross_entropy.h"
+#include "engine/ops/kl_divergence.h"
 #include "engine/ops/sum.h"
 #include "engine/step_inputs.h"
 
@@ -34,6 +38,44 @@ std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, 
   return tape;
 }
 
+// The table of angles reaches the longest text, and there is room for as many tokens as a program takes.
+void declare_all_inputs(const ProgramSpec& spec, State& state) {
+  int64_t rows = spec.rows, tokens = spec.tokens;
+  if (spec.examiner) {
+    const int64_t most = std::max(rows * tokens, spec.examiner->tokens());
+    tokens = std::max(tokens, spec.examiner->positions());
+    rows = (most + tokens - 1) / tokens;
+  }
+  declare_inputs(state, spec.config, rows, tokens, spec.precision);
+}
+
+constexpr const char* kLogits = "divergence.logits";
+
+DivergencePrograms record_divergence(const ProgramSpec& spec, Programs& programs) {
+  State& state = *programs.state;
+  state.declare({.name = kLogits,
+                 .dtype = spec.precision.compute,
+                 .shape = {spec.rows * spec.tokens, spec.config.vocab_size},
+                 .kind = Kind::cache});
+  DivergencePrograms made;
+  const auto record = [&](const char* name, const auto& finish) {
+    auto tape = std::make_unique<Tape>(state, name);
+    const BatchInputs batch = inputs_of(spec, *tape, false);
+    const Var logits = programs.model->logits(*tape, batch);
+    finish(*tape, logits, batch.labels);
+    programs.tapes.push_back(std::move(tape));
+    return programs.tapes.size() - 1;
+  };
+  made.keep = record("model's logits", [](Tape& tape, Var logits, Var) {
+    ops::copy(tape, logits, {tape.persistent(kLogits)});
+  });
+  made.compare = record("divergence from the base", [&](Tape& tape, Var logits, Var labels) {
+    made.divergences = ops::kl_divergence(tape, logits, tape.persistent(kLogits), labels);
+    tape.keep(made.divergences);
+  });
+  return made;
+}
+
 }  // namespace
 
 std::vector<const Tape*> Programs::views() const {
@@ -46,7 +88,7 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
   Programs made;
   made.state = std::make_unique<State>();
   State& state = *made.state;
-  declare_inputs(state, spec.config, spec.rows, spec.tokens, spec.precision);
+  declare_all_inputs(spec, state);
   const bool trained = spec.gradients || spec.optimizer;
   made.model.emplace(state, spec.config, spec.precision, spec.lora, trained);
 
@@ -76,6 +118,8 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
   tape->keep(made.losses);
   if (keep_logits) tape->keep(made.logits);
   made.tapes.push_back(std::move(tape));
+  if (spec.divergence) made.divergence = record_divergence(spec, made);
+  if (spec.examiner) spec.examiner->record(state, *made.model, made.tapes);
   return made;
 }
 

@@ -9,6 +9,7 @@
 #include "model/recompute.h"
 #include "model/transformer.h"
 #include "optim/optimizer.h"
+#include "tools/run/examiner.h"
 
 namespace lethe {
 
@@ -29,6 +30,14 @@ struct ProgramSpec {
   bool gradients = false;      // forward and backward, even without an optimizer
   std::optional<OptimizerOptions> optimizer;  // absent: no update
   Distribution distribution;                  // of a step over several ranks
+  std::shared_ptr<Examiner> examiner;         // absent: nothing but held-out losses is measured
+  bool divergence = false;                    // measure the distance from the base (base_divergence.h)
+};
+
+// Two forward passes, between which the first one's logits stay.
+struct DivergencePrograms {
+  size_t keep = 0, compare = 0;
+  Var divergences;  // of `compare`: [rows * tokens] in the compute dtype, 0 where a label is ignored
 };
 
 // Recorded, not yet planned. Programs share the State.
@@ -40,6 +49,7 @@ struct Programs {
   size_t evaluate = 0;               // forward alone: per-token losses, and the number of right guesses
   Var losses;  // of `evaluate`: [rows * tokens] in the compute dtype, 0 where a label is ignored
   Var logits;  // of `evaluate`: kept only if record_programs was asked to
+  std::optional<DivergencePrograms> divergence;
 
   std::vector<const Tape*> views() const;
 };

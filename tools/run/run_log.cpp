@@ -2,15 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "engine/files/file_replacement.h"
 #include "engine/log.h"
+#include "tools/report/figure_changes.h"
 
 namespace lethe {
 
 RunLog::RunLog(const std::string& folder, int64_t resumed_step, int64_t log_every)
     : metrics_(resumed_step > 0 ? MetricsLog::resume(folder + "/metrics.jsonl", resumed_step)
                                 : MetricsLog::create(folder + "/metrics.jsonl")),
+      folder_(folder),
       events_(folder + "/tensorboard", resumed_step > 0 ? resumed_step + 1 : 0),
       log_every_(log_every),
       first_step_(resumed_step + 1) {}
@@ -69,6 +73,34 @@ void RunLog::evaluation(const EvaluationRecord& r) {
   events_.flush();
   log::info(fmt::format("step {}: {} loss {:.4f} ± {:.4f}, accuracy {:.1f}%", r.step, e.domain, e.loss,
                         e.standard_error, 100 * e.accuracy));
+}
+
+void RunLog::examination(const Examination& e) {
+  nlohmann::json line{{"kind", "examination"}, {"step", e.step},     {"tokens", e.tokens},
+                      {"seconds", e.seconds},  {"learned", nullptr}, {"forgotten", nullptr}};
+  std::string text = fmt::format("step {}:", e.step);
+  const auto tell = [&](const char* name, const std::optional<double>& value) {
+    if (!value) return;
+    line[name] = *value;
+    events_.scalar(std::string("change/") + name, *value, e.step);
+    text += fmt::format(" {} {:+.4f},", name, *value);
+  };
+  tell("learned", e.learned);
+  tell("forgotten", e.forgotten);
+  for (const Measure& m : e.measures) {
+    nlohmann::json& measure = line["measures"][m.name];
+    measure = {{"value", m.value}, {"count", m.count}};
+    if (!std::isnan(m.standard_error)) measure["standard_error"] = m.standard_error;
+    events_.scalar("measure/" + m.name, m.value, e.step);
+    text += fmt::format(" {} {:.4f},", m.name, m.value);
+  }
+  text.back() = ';';
+  metrics_.append(line);
+  events_.flush();
+  log::info(text + fmt::format(" {:.1f} s", e.seconds));
+  if (e.step == 0 || (!e.learned && !e.forgotten)) return;
+  replace_file(folder_ + "/learning_and_forgetting.svg",
+               report::changes_svg(report::changes_in(folder_ + "/metrics.jsonl")));
 }
 
 }  // namespace lethe

@@ -19,9 +19,12 @@ class RunLog {
 
   void step(const StepRecord& record);
   void evaluation(const EvaluationRecord& record);
+  // Also draws all so far, learning above forgetting: learning_and_forgetting.svg in the folder.
+  void examination(const Examination& examination);
 
  private:
   MetricsLog metrics_;
+  std::string folder_;
   EventWriter events_;
   ProgressBar progress_;
   int64_t log_every_, first_step_;

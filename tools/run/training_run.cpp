@@ -163,6 +163,13 @@ uint64_t hash_of_tokens(const Batch& batch) {
   return stream_of(bytes);
 }
 
+ExaminationRules rules_of(const TrainOptions::Eval& eval) {
+  return {.learning = eval.learning,
+          .forgetting = eval.forgetting,
+          .stop_when_forgotten = eval.stop_when_forgotten,
+          .max_share_of_time = eval.max_share_of_time};
+}
+
 // The base of a run's adapter once more.
 ModelSource source_again(const PreparedRun& run) {
   if (run.model.files) return open_model_folder(run.model.path);
@@ -184,7 +191,8 @@ ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& conf
           .tokens = options.data.sequence_length,
           .deterministic = options.train.deterministic,
           .accumulate = options.train.batch_size > options.train.micro_batch_size,
-          .optimizer = optimizer_of(options)};
+          .optimizer = optimizer_of(options),
+          .divergence = !options.eval.divergence.empty()};
 }
 
 PreparedRun prepare_run(const TrainOptions& options, std::shared_ptr<Comm> comm) {
@@ -227,7 +235,8 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
 TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
     : prepared_(std::move(prepared)),
       programs_(record_programs(prepared_.spec)),
-      loader_(prepared_.data.loader(static_cast<uint64_t>(prepared_.options.data.shuffle_seed))) {
+      loader_(prepared_.data.loader(static_cast<uint64_t>(prepared_.options.data.shuffle_seed))),
+      examinations_(rules_of(prepared_.options.eval)) {
   const TrainOptions& o = prepared_.options;
   auto backend = make_backend({.device = o.device,
                                .threads = static_cast<int>(o.threads),
@@ -247,6 +256,7 @@ TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
   begin_with_principal_factors();
   initialise_optimizer(*session_);
   session_->set<int64_t>(step::seed, {o.train.seed});
+  if (programs_.divergence) divergence_.emplace(*session_, *programs_.divergence);
 }
 
 void TrainingRun::begin_with_principal_factors() {
@@ -285,6 +295,7 @@ StepRecord TrainingRun::complete(StepRecord record, const StepResult& result) {
   ++steps_taken_;
   moved_ = moved_ || result.parameters_moved > 0;
   record.compute_seconds = std::max(0.0, seconds - record.data_seconds);
+  trained_seconds_ += record.compute_seconds + record.data_seconds;
   record.share_moved = static_cast<double>(result.parameters_moved) /
                        static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
   return record;
@@ -343,6 +354,66 @@ std::vector<Evaluation> TrainingRun::evaluate_all() {
   return found;
 }
 
+std::vector<Measure> TrainingRun::measure_all() {
+  std::vector<Measure> found;
+  for (const Evaluation& e : evaluate_all()) {
+    found.push_back({.name = "loss of " + e.domain,
+                     .value = e.loss,
+                     .standard_error = e.standard_error,
+                     .count = e.targets,
+                     .lower_is_better = true});
+  }
+  const TrainOptions& o = prepared_.options;
+  for (const std::string& name : o.eval.divergence) {
+    const auto domain = std::ranges::find(prepared_.data.domains, name, &Domain::name);
+    found.push_back(divergence_->measure(*session_, prepared_.spec.rows, *domain, o.train.eval_batches,
+                                         prepared_.spec.documents));
+  }
+  if (!prepared_.spec.examiner) return found;
+  const auto save = [&]() -> SavedModel {
+    const std::string folder = o.output + "/examined";
+    write_model_at_once(folder);
+    return prepared_.spec.lora ? SavedModel{prepared_.model.path, folder} : SavedModel{folder, ""};
+  };
+  const std::vector<Measure> asked = prepared_.spec.examiner->examine(*session_, save);
+  found.insert(found.end(), asked.begin(), asked.end());
+  return found;
+}
+
+Examination TrainingRun::examine() {
+  const auto start = Clock::now();
+  std::vector<Measure> measures = measure_all();
+  const Examination made = examinations_.take(step_, tokens_, seconds_since(start), std::move(measures));
+  if (made.best && prepared_.options.eval.keep_best && step_ > 0 && is_first())
+    write_model_at_once(prepared_.options.output + "/best");
+  return made;
+}
+
+bool TrainingRun::examination_is_due(bool last) const {
+  const int64_t every = prepared_.options.eval.every;
+  if (every == 0) return false;
+  if (last) return true;
+  if (step_ % every != 0) return false;
+  const double to_come =
+      trained_seconds_ / static_cast<double>(step_) * static_cast<double>(prepared_.steps - step_);
+  // One clock decides for all ranks.
+  int64_t affordable = examinations_.affordable(trained_seconds_, to_come) ? 1 : 0;
+  prepared_.comm->broadcast(&affordable, sizeof affordable, 0);
+  if (affordable == 0)
+    log::info(fmt::format("step {}: not measured, it would pass eval.max_share_of_time", step_));
+  return affordable != 0;
+}
+
+// In the place of what was there only when all is written.
+void TrainingRun::write_model_at_once(const std::string& folder) const {
+  namespace fs = std::filesystem;
+  const std::string partial = folder + ".partial";
+  fs::remove_all(partial);
+  write_model_to(partial);
+  fs::remove_all(folder);
+  fs::rename(partial, folder);
+}
+
 int64_t TrainingRun::train(const RunObserver& observer) {
   const TrainOptions::Train& t = prepared_.options.train;
   const auto evaluate_now = [&] {
@@ -352,6 +423,12 @@ int64_t TrainingRun::train(const RunObserver& observer) {
   };
   // The state before the first step is a measurement too: what is learned and forgotten counts from there.
   if (step_ == 0 && t.eval_every > 0) evaluate_now();
+  const auto examine_now = [&] {
+    const Examination made = examine();
+    if (observer.on_examination) observer.on_examination(made);
+    forgot_too_much_ = on_any_rank(*prepared_.comm, made.stops);
+  };
+  if (!examinations_.begun() && prepared_.options.eval.every > 0) examine_now();
   const auto report = [&](const std::optional<StepRecord>& record) {
     if (record && observer.on_step) observer.on_step(*record);
   };
@@ -364,7 +441,12 @@ int64_t TrainingRun::train(const RunObserver& observer) {
       report(finish_step());
       evaluate_now();
     }
-    const bool stop = on_any_rank(*prepared_.comm, observer.should_stop && observer.should_stop());
+    if (examination_is_due(last)) {
+      report(finish_step());
+      examine_now();
+    }
+    const bool stop =
+        on_any_rank(*prepared_.comm, observer.should_stop && observer.should_stop()) || forgot_too_much_;
     const bool save = stop || last || (t.save_every > 0 && step_ % t.save_every == 0);
     if (save) {
       report(finish_step());
@@ -376,18 +458,19 @@ int64_t TrainingRun::train(const RunObserver& observer) {
 }
 
 std::string TrainingRun::state_json() const {
-  return nlohmann::json{{"format", "lethe-checkpoint-1"},
-                        {"step", step_},
-                        {"data_position", loader_.position()},
-                        {"tokens", tokens_},
-                        {"targets", targets_},
-                        {"model", prepared_.model.fingerprint},
-                        {"tokenizer", prepared_.data.tokenizer->fingerprint()},
-                        {"data", data_fingerprint(prepared_.data, prepared_.options.data)},
-                        {"method", prepared_.options.method},
-                        {"chat_template", prepared_.data.chat ? prepared_.data.chat->json() : nullptr}}
-             .dump(1) +
-         "\n";
+  nlohmann::json state{{"format", "lethe-checkpoint-1"},
+                       {"step", step_},
+                       {"data_position", loader_.position()},
+                       {"tokens", tokens_},
+                       {"targets", targets_},
+                       {"model", prepared_.model.fingerprint},
+                       {"tokenizer", prepared_.data.tokenizer->fingerprint()},
+                       {"data", data_fingerprint(prepared_.data, prepared_.options.data)},
+                       {"method", prepared_.options.method},
+                       {"chat_template", prepared_.data.chat ? prepared_.data.chat->json() : nullptr}};
+  if (prepared_.options.eval.every > 0)
+    state["examinations"] = {{"state", examinations_.state()}, {"trained_seconds", trained_seconds_}};
+  return state.dump(1) + "\n";
 }
 
 Facts TrainingRun::facts() const {
@@ -418,6 +501,21 @@ void TrainingRun::save_checkpoint_now() {
   }
 }
 
+void TrainingRun::restore_examinations(const std::string& file, const nlohmann::json& saved) {
+  if (prepared_.options.eval.every == 0) return;
+  const auto found = saved.find("examinations");
+  if (found == saved.end()) {
+    throw ConfigError("eval.every",
+                      fmt::format("must be 0: {} is of a run that did not measure its base", file));
+  }
+  try {
+    examinations_.restore(found->at("state"));
+    trained_seconds_ = found->at("trained_seconds");
+  } catch (const nlohmann::json::exception& e) {
+    throw FormatError(file, "examinations", e.what());
+  }
+}
+
 int64_t TrainingRun::resume() {
   const std::string folder = checkpoint_folder(prepared_.options);
   const auto found = newest_checkpoint(folder);
@@ -436,6 +534,7 @@ int64_t TrainingRun::resume() {
     }
   }
   require_same_chat(file, saved, prepared_.data.chat);
+  restore_examinations(file, saved);
   load_checkpoint(*found, *session_, tensors_to_save(session_->state()));
   step_ = saved.at("step");
   tokens_ = saved.at("tokens");

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "optim/schedule.h"
+#include "tools/run/base_divergence.h"
 #include "tools/run/evaluate.h"
+#include "tools/run/examination.h"
 #include "tools/run/model_source.h"
 #include "tools/run/ranks.h"
 #include "tools/run/run_data.h"
@@ -44,6 +46,7 @@ struct RunObserver {
   std::function<void(int64_t step)> before_step;  // the number of the step that will be queued
   std::function<void(const StepRecord&)> on_step;
   std::function<void(const EvaluationRecord&)> on_evaluation;
+  std::function<void(const Examination&)> on_examination;
   std::function<bool()> should_stop;  // asked when a step has been queued
 };
 
@@ -97,6 +100,8 @@ class TrainingRun {
   std::string export_model(const std::string& folder);
 
   std::vector<Evaluation> evaluate_all();
+  // Whether train() ended before the last step because the model had forgotten too much.
+  bool forgot_too_much() const { return forgot_too_much_; }
 
   const PreparedRun& prepared() const { return prepared_; }
   Session& session() { return *session_; }
@@ -111,6 +116,12 @@ class TrainingRun {
   // The record of the last step, if it was not taken yet.
   std::optional<StepRecord> finish_step();
   StepRecord complete(StepRecord record, const StepResult& result);
+  std::vector<Measure> measure_all();
+  // Says what was learned and forgotten, and keeps the model if it is the best.
+  Examination examine();
+  bool examination_is_due(bool last) const;
+  void restore_examinations(const std::string& file, const nlohmann::json& saved);
+  void write_model_at_once(const std::string& folder) const;
   bool is_first() const { return prepared_.comm->rank() == 0; }
   std::string state_json() const;
   void write_model_to(const std::string& folder) const;
@@ -122,6 +133,10 @@ class TrainingRun {
   std::optional<Trainer> trainer_;
   Loader loader_;
   std::map<std::string, std::vector<double>> first_factors_;  // tools/run/pissa.h; empty without
+  std::optional<BaseDivergence> divergence_;
+  Examinations examinations_;
+  double trained_seconds_ = 0;  // of all steps since the run began
+  bool forgot_too_much_ = false;
   int64_t step_ = 0, tokens_ = 0, targets_ = 0;
   StepRecord queued_;  // of the last step, without its result
   QueuedRead::Clock::time_point last_finished_;

@@ -43,6 +43,14 @@ void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<
 template <class T>
 int64_t attention_workspace_bytes(const AttentionShape& shape, int threads);
 
+// The same for rows in which texts branch: a beginning, and behind it several ways to go on, each of which
+// sees the beginning and itself. hidden: [2, B*T], token i sees none of the row's tokens from hidden[i] up to
+// but not including hidden[B*T + i]; where that is no token, as above. Without a window.
+template <class T>
+void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
+                        Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
+                        compute_t<T>* lse, void* workspace);
+
 // One of the three gradients; without data it is not wanted and not computed.
 template <class T>
 struct AttentionGradient {
@@ -71,6 +79,10 @@ constexpr int64_t kMostHeadDim = 128;
 template <class T>
 void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
                const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream);
+template <class T>
+void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
+                        Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
+                        compute_t<T>* lse, Stream stream);
 
 // workspace: delta of every token and head.
 template <class T>

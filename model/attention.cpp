@@ -63,7 +63,8 @@ Var Attention::attend(Tape& tape, Var q, Var k, Var v, const BatchInputs& batch)
                                   .window = window_,
                                   .documents = batch.documents,
                                   .deterministic = batch.deterministic};
-  return ops::attention(tape, q, k, v, batch.document_start, shape, "softmax", output_.input_pitch());
+  return ops::attention(tape, q, k, v, batch.document_start, shape, "softmax", output_.input_pitch(),
+                        batch.hidden);
 }
 
 Var Attention::attend_to_kept(Tape& tape, Var q, Var k, Var v, const BatchInputs& batch) const {

@@ -44,6 +44,7 @@ struct BatchInputs {
   int64_t cache_capacity = 0;
   Var cache_rows, output_rows;
   Var keys, values;  // of the layer that is being recorded
+  Var hidden;        // of texts that branch (engine/ops/attention.h); no layer may have a window then
 };
 
 BatchInputs batch_inputs(Tape& tape, int64_t rows, int64_t tokens, bool training);

@@ -93,6 +93,15 @@ const kernels::cuda::AttentionLibrary::Plan* plan_of(const CudaLaunch& launch,
 }
 #endif
 
+#if LETHE_WITH_CUDA
+void check_head_dim(const AttentionShape& shape, std::string_view name) {
+  if (shape.head_dim <= kernels::cuda::kMostHeadDim) return;
+  throw DeviceError(std::string(name), "heads of " + std::to_string(shape.head_dim) +
+                                           " are wider than the CUDA kernel's " +
+                                           std::to_string(kernels::cuda::kMostHeadDim));
+}
+#endif
+
 // Inputs dout, q, k, v, document_start, out, lse; outputs those of dq, dk, dv that are wanted.
 class AttentionBackward final : public Op {
  public:
@@ -201,6 +210,56 @@ class AttentionBackward final : public Op {
   std::shared_ptr<Agreement> agreement_;
 };
 
+// Inputs q, k, v, document_start, hidden; outputs out, lse. Always on our own kernels.
+class BranchedAttention final : public Op {
+ public:
+  explicit BranchedAttention(const AttentionShape& shape) : shape_(shape) {}
+  std::string_view name() const override { return "branched_attention"; }
+
+  Cost cost(const Node& node, const Tape& tape) const override {
+    Cost cost = Op::cost(node, tape);
+    cost.flops = 4 * static_cast<double>(shape_.head_dim) * visible_pairs(shape_);
+    return cost;
+  }
+
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
+    if (device.kind == DeviceKind::cuda) return 0;
+    int64_t bytes = 0;
+    dispatch_float(tape.info(node.inputs[0]).dtype, name(), [&]<class T>() {
+      bytes = kernels::cpu::attention_workspace_bytes<T>(shape_, device.threads);
+    });
+    return bytes;
+  }
+
+  void run(const CpuLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
+      kernels::cpu::branched_attention<T>(shape_, scale_of(shape_), in(0), in(1), in(2),
+                                          launch.in[3].as<const int32_t>().data,
+                                          launch.in[4].as<const int32_t>().data, launch.out[0].as<T>(),
+                                          launch.out[1].as<compute_t<T>>().data, launch.workspace);
+    });
+  }
+
+#if LETHE_WITH_CUDA
+  void prepare(const CudaLaunch&) const override {
+    check_head_dim(shape_, name());
+  }
+  void run(const CudaLaunch& launch) const override {
+    dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
+      kernels::cuda::branched_attention<T>(shape_, scale_of(shape_), in(0), in(1), in(2),
+                                           launch.in[3].as<const int32_t>().data,
+                                           launch.in[4].as<const int32_t>().data, launch.out[0].as<T>(),
+                                           launch.out[1].as<compute_t<T>>().data, launch.stream);
+    });
+  }
+#endif
+
+ private:
+  AttentionShape shape_;
+};
+
 // Inputs q, k, v, document_start; outputs out, lse.
 class Attention final : public Op {
  public:
@@ -253,11 +312,7 @@ class Attention final : public Op {
 
 #if LETHE_WITH_CUDA
   void prepare(const CudaLaunch& launch) const override {
-    if (shape_.head_dim > kernels::cuda::kMostHeadDim) {
-      throw DeviceError(std::string(name()), "heads of " + std::to_string(shape_.head_dim) +
-                                                 " are wider than the CUDA kernel's " +
-                                                 std::to_string(kernels::cuda::kMostHeadDim));
-    }
+    check_head_dim(shape_, name());
     if (!plan(launch)) agreement_->own_kernels = true;
   }
   void run(const CudaLaunch& launch) const override {
@@ -331,17 +386,32 @@ void check(const Tape& tape, const std::string& name, Var q, Var k, Var v, Var d
     throw ShapeError(path, "q, k and v must be three tensors: " + tape.info(k).path);
 }
 
+void check_hidden(const Tape& tape, const std::string& name, Var hidden, const AttentionShape& s) {
+  const TensorInfo& t = tape.info(hidden);
+  if (t.dtype != DType::i32 || t.elements() != 2 * s.batch * s.tokens || s.window != 0) {
+    throw ShapeError(tape.path(name), "hidden " + text_of(t.shape) + " of " + std::string(name_of(t.dtype)) +
+                                          " with window " + std::to_string(s.window) + " is not " +
+                                          text_of({2, s.batch * s.tokens}) + " of int32 without one");
+  }
+}
+
 }  // namespace
 
 Var attention(Tape& tape, Var q, Var k, Var v, Var document_start, const AttentionShape& shape,
-              const std::string& name, int64_t pitch) {
+              const std::string& name, int64_t pitch, Var hidden) {
   check(tape, name, q, k, v, document_start, shape);
+  if (hidden.valid()) check_hidden(tape, name, hidden, shape);
   const DType dtype = tape.info(q).dtype;
   const Var out = tape.tensor({shape.batch * shape.tokens, shape.heads * shape.head_dim}, dtype, name,
                               Kind::activation, pitch);
   const Var lse =
       tape.tensor({shape.batch * shape.heads, shape.tokens}, compute_dtype(dtype), name + ".log_sum_exp");
-  tape.append(std::make_shared<Attention>(shape), {q, k, v, document_start}, {{out}, {lse}}, name);
+  if (hidden.valid()) {
+    tape.append(std::make_shared<BranchedAttention>(shape), {q, k, v, document_start, hidden}, {{out}, {lse}},
+                name);
+  } else {
+    tape.append(std::make_shared<Attention>(shape), {q, k, v, document_start}, {{out}, {lse}}, name);
+  }
   return out;
 }
 

@@ -35,10 +35,16 @@ struct ForwardScratch {
   }
 };
 
-// Turns one query's scores for `keys` keys, of which [from, to) are visible, into exp(score - maximum),
-// updating the running maximum and sum; returns what the output so far must be multiplied by.
+// Keys of a block.
+struct KeyRange {
+  int64_t from = 0, to = 0;
+};
+
+// Turns one query's scores for `keys` keys, of which `visible` are, into exp(score - maximum), updating the
+// running maximum and sum; returns what the output so far must be multiplied by.
 template <class C>
-C running_softmax(C* scores, int64_t keys, int64_t from, int64_t to, C& most, C& sum) {
+C running_softmax(C* scores, int64_t keys, const KeyRange& visible, C& most, C& sum) {
+  const auto [from, to] = visible;
   std::fill(scores, scores + from, C(0));
   std::fill(scores + std::max(from, to), scores + keys, C(0));
   if (from >= to) return 1;
@@ -57,11 +63,44 @@ C running_softmax(C* scores, int64_t keys, int64_t from, int64_t to, C& most, C&
   return shrink;
 }
 
-// The queries [begin, end) of one row of the batch and one head.
+// As running_softmax, of keys with a gap that is not visible.
+template <class C>
+C branched_softmax(C* scores, int64_t keys, const KeyRange& visible, const KeyRange& hidden, C& most,
+                   C& sum) {
+  const KeyRange before{visible.from, std::min(visible.to, hidden.from)};
+  const KeyRange after{std::max(visible.from, hidden.to), visible.to};
+  if (hidden.from >= hidden.to || before.from >= before.to)
+    return running_softmax(scores, keys, hidden.from >= hidden.to ? visible : after, most, sum);
+  if (after.from >= after.to) return running_softmax(scores, keys, before, most, sum);
+  // Each part by itself, the first one's weights brought to the second one's maximum.
+  const C shrink = running_softmax(scores, after.from, before, most, sum);
+  const C again =
+      running_softmax(scores + after.from, keys - after.from, {0, after.to - after.from}, most, sum);
+  for (int64_t j = before.from; j < before.to; ++j) scores[j] *= again;
+  return shrink * again;
+}
+
+// Of the block of keys that begins at k0.
+inline KeyRange hidden_keys(const AttentionShape& shape, const int32_t* hidden, int64_t token, int64_t k0,
+                            int64_t keys) {
+  const int32_t* const ends = hidden + shape.batch * shape.tokens;
+  return {std::clamp<int64_t>(hidden[token] - k0, 0, keys), std::clamp<int64_t>(ends[token] - k0, 0, keys)};
+}
+
+bool all_hide(const AttentionShape& shape, const int32_t* hidden, int64_t first, int64_t queries, int64_t k0,
+              int64_t keys) {
+  for (int64_t i = first; i < first + queries; ++i) {
+    const KeyRange gap = hidden_keys(shape, hidden, i, k0, keys);
+    if (gap.to - gap.from < keys) return false;
+  }
+  return true;
+}
+
+// The queries [begin, end) of one row of the batch and one head. hidden: null where no text branches.
 template <class T>
 void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-            const int32_t* document_start, Rows<T> out, compute_t<T>* lse, const ForwardScratch<T>& s,
-            int64_t b, int64_t h, int64_t begin, int64_t end) {
+            const int32_t* document_start, const int32_t* hidden, Rows<T> out, compute_t<T>* lse,
+            const ForwardScratch<T>& s, int64_t b, int64_t h, int64_t begin, int64_t end) {
   using C = compute_t<T>;
   const int64_t d = shape.head_dim, row = b * shape.tokens, queries = end - begin;
   const int64_t column = h * d, kv_column = h / (shape.heads / shape.kv_heads) * d;
@@ -72,6 +111,7 @@ void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<con
   const int32_t* starts = document_start + row;
   for (int64_t k0 = first_key_of_block(shape, starts, begin, end); k0 < end; k0 += kKeyBlock) {
     const int64_t keys = std::min(kKeyBlock, end - k0);
+    if (hidden && all_hide(shape, hidden, row + begin, queries, k0, keys)) continue;
     const auto k_block = widened(k, row + k0, kv_column, keys, d, s.k);
     const auto v_block = widened(v, row + k0, kv_column, keys, d, s.v);
     gemm(Transpose::no, Transpose::yes, queries, keys, d, scale, q_block.data, q_block.pitch, k_block.data,
@@ -79,7 +119,11 @@ void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<con
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t from = std::clamp<int64_t>(first_key(shape, starts, begin + i) - k0, 0, keys);
       const int64_t to = std::clamp<int64_t>(begin + i + 1 - k0, 0, keys);
-      const C shrink = running_softmax(s.scores + i * keys, keys, from, to, s.most[i], s.sum[i]);
+      C* const scores = s.scores + i * keys;
+      const C shrink = hidden ? branched_softmax(scores, keys, {from, to},
+                                                 hidden_keys(shape, hidden, row + begin + i, k0, keys),
+                                                 s.most[i], s.sum[i])
+                              : running_softmax(scores, keys, {from, to}, s.most[i], s.sum[i]);
       if (shrink != 1) {
         for (int64_t c = 0; c < d; ++c) s.sum_pv[i * d + c] *= shrink;
       }
@@ -98,8 +142,9 @@ void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<con
 }  // namespace
 
 template <class T>
-void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace) {
+void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
+                        Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
+                        compute_t<T>* lse, void* workspace) {
   const int64_t blocks = (shape.tokens + kQueryBlock - 1) / kQueryBlock;
   const int64_t per_thread = ForwardScratch<T>(nullptr, shape.head_dim).elements;
   const int64_t grain = attention_grain(kQueryBlock * shape.tokens * shape.head_dim);
@@ -108,10 +153,16 @@ void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<
                                     shape.head_dim);
     for (int64_t piece = first; piece < last; ++piece) {
       const int64_t begin = piece % blocks * kQueryBlock, head = piece / blocks;
-      attend(shape, scale, q, k, v, document_start, out, lse, scratch, head / shape.heads, head % shape.heads,
-             begin, std::min(shape.tokens, begin + kQueryBlock));
+      attend(shape, scale, q, k, v, document_start, hidden, out, lse, scratch, head / shape.heads,
+             head % shape.heads, begin, std::min(shape.tokens, begin + kQueryBlock));
     }
   });
+}
+
+template <class T>
+void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace) {
+  branched_attention<T>(shape, scale, q, k, v, document_start, nullptr, out, lse, workspace);
 }
 
 template <class T>
@@ -120,9 +171,12 @@ int64_t attention_workspace_bytes(const AttentionShape& shape, int threads) {
          static_cast<int64_t>(sizeof(compute_t<T>));
 }
 
-#define LETHE_ATTENTION(T)                                                                               \
-  template void attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>, Rows<const T>, \
-                             const int32_t*, Rows<T>, compute_t<T>*, void*);                             \
+#define LETHE_ATTENTION(T)                                                                                   \
+  template void attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>, Rows<const T>,     \
+                             const int32_t*, Rows<T>, compute_t<T>*, void*);                                 \
+  template void branched_attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>,           \
+                                      Rows<const T>, const int32_t*, const int32_t*, Rows<T>, compute_t<T>*, \
+                                      void*);                                                                \
   template int64_t attention_workspace_bytes<T>(const AttentionShape&, int);
 LETHE_ATTENTION(double)
 LETHE_ATTENTION(float)

@@ -40,10 +40,10 @@ __device__ C sum_of_row(C v) {
   return v;
 }
 
-template <int D, class T>
+template <int D, bool branched, class T>
 __global__ void __launch_bounds__(kAttentionThreads)
     forward(AttentionShape shape, compute_t<T> scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-            const int32_t* document_start, Rows<T> out, compute_t<T>* lse) {
+            const int32_t* document_start, const int32_t* hidden, Rows<T> out, compute_t<T>* lse) {
   using C = compute_t<T>;
   using L = Tiles<C, D>;
   constexpr int R = L::each;
@@ -59,6 +59,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
 
   if (tid < L::length)
     memory.first[tid] = tid < queries ? first_key(shape, document_start + row, begin + tid) : end;
+  __shared__ Hidden<L::length> gaps;
+  if constexpr (branched) gaps.load(shape, hidden, row + begin, queries);
   load_tile<D>(q, row + begin, queries, column, d, memory.q);
   __syncthreads();
   int start = end;
@@ -71,6 +73,9 @@ __global__ void __launch_bounds__(kAttentionThreads)
     sum[i] = 0;
   }
   for (int k0 = start; k0 < end; k0 += L::length) {
+    if constexpr (branched) {
+      if (gaps.hide_from_all(k0, k0 + L::length, queries)) continue;
+    }
     const int keys = min(L::length, end - k0);
     __syncthreads();
     load_tile<D>(k, row + k0, keys, kv_column, d, memory.k);
@@ -85,7 +90,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
 #pragma unroll
       for (int j = 0; j < R; ++j) {
         const int key = k0 + tx + kSide * j;
-        const bool visible = r < queries && key >= memory.first[r] && key <= begin + r;
+        bool visible = r < queries && key >= memory.first[r] && key <= begin + r;
+        if constexpr (branched) visible = visible && !gaps.hide(r, key);
         s[i][j] = visible ? s[i][j] * scale : -static_cast<C>(CUDART_INF);
         top = s[i][j] > top ? s[i][j] : top;
       }
@@ -120,27 +126,41 @@ __global__ void __launch_bounds__(kAttentionThreads)
 }  // namespace
 
 template <class T>
-void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream) {
+void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
+                        Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
+                        compute_t<T>* lse, Stream stream) {
   if (shape.batch == 0 || shape.tokens == 0) return;
   if constexpr (std::is_same_v<T, bf16>) {
-    return attention_bf16(shape, scale, q, k, v, document_start, out, lse, stream);
+    return attention_bf16(shape, scale, q, k, v, document_start, hidden, out, lse, stream);
   } else {
-    dispatch_head_dim(shape.head_dim, [&]<int D>() {
+    const auto launch = [&]<int D, bool branched>() {
       constexpr int kLength = Tiles<compute_t<T>, D>::length;
       constexpr size_t kBytes = ForwardMemory<D, T>::bytes;
       const dim3 grid(static_cast<unsigned>((shape.tokens + kLength - 1) / kLength),
                       static_cast<unsigned>(shape.batch * shape.heads));
-      allow_shared(forward<D, T>, kBytes);
-      forward<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(
-          shape, static_cast<compute_t<T>>(scale), q, k, v, document_start, out, lse);
+      allow_shared(forward<D, branched, T>, kBytes);
+      forward<D, branched, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(
+          shape, static_cast<compute_t<T>>(scale), q, k, v, document_start, hidden, out, lse);
+    };
+    dispatch_head_dim(shape.head_dim, [&]<int D>() {
+      if (hidden) return launch.template operator()<D, true>();
+      launch.template operator()<D, false>();
     });
   }
 }
 
-#define LETHE_ATTENTION(T)                                                                               \
-  template void attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>, Rows<const T>, \
-                             const int32_t*, Rows<T>, compute_t<T>*, Stream);
+template <class T>
+void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream) {
+  branched_attention<T>(shape, scale, q, k, v, document_start, nullptr, out, lse, stream);
+}
+
+#define LETHE_ATTENTION(T)                                                                                   \
+  template void attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>, Rows<const T>,     \
+                             const int32_t*, Rows<T>, compute_t<T>*, Stream);                                \
+  template void branched_attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>,           \
+                                      Rows<const T>, const int32_t*, const int32_t*, Rows<T>, compute_t<T>*, \
+                                      Stream);
 LETHE_ATTENTION(double)
 LETHE_ATTENTION(float)
 LETHE_ATTENTION(bf16)

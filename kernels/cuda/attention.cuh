@@ -118,6 +118,28 @@ __device__ inline int first_key(const AttentionShape& shape, const int32_t* row_
                           : in_document;
 }
 
+// The keys that the queries of a tile do not see although they stand between the first and the last that they
+// see: kernels/attention.h's branches.
+template <int length>
+struct Hidden {
+  int from[length], to[length];
+
+  // first: the tile's first token among all. Call before a __syncthreads().
+  __device__ void load(const AttentionShape& shape, const int32_t* hidden, int64_t first, int queries) {
+    const int i = static_cast<int>(threadIdx.x);
+    if (i >= length) return;
+    from[i] = i < queries ? hidden[first + i] : 0;
+    to[i] = i < queries ? hidden[shape.batch * shape.tokens + first + i] : 0;
+  }
+  __device__ bool hide(int query, int key) const { return key >= from[query] && key < to[query]; }
+  // Whether no query sees any of the keys [begin, end).
+  __device__ bool hide_from_all(int begin, int end, int queries) const {
+    bool all = true;
+    for (int i = 0; i < queries; ++i) all = all && from[i] <= begin && to[i] >= end;
+    return all;
+  }
+};
+
 // Calls body.operator()<D>() with head_dim rounded up.
 template <class Body>
 void dispatch_head_dim(int64_t head_dim, const Body& body) {

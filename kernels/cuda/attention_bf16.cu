@@ -48,10 +48,10 @@ struct RowSoftmax {
   }
 };
 
-template <int D>
+template <int D, bool branched>
 __global__ void __launch_bounds__(kMmaThreads)
     forward(AttentionShape shape, float scale, Rows<const bf16> q, Rows<const bf16> k, Rows<const bf16> v,
-            const int32_t* document_start, Rows<bf16> out, float* lse, bool wide) {
+            const int32_t* document_start, const int32_t* hidden, Rows<bf16> out, float* lse, bool wide) {
   bf16* const q_tile = reinterpret_cast<bf16*>(attention_memory);
   bf16 *const k_tile = q_tile + kMmaTile<D>, *const v_tile = k_tile + kMmaTile<D>;
   __shared__ int first_of[kMmaLength];
@@ -67,6 +67,8 @@ __global__ void __launch_bounds__(kMmaThreads)
     const int i = min(static_cast<int>(threadIdx.x), queries - 1);
     first_of[threadIdx.x] = first_key(shape, document_start + row, begin + i);
   }
+  __shared__ Hidden<kMmaLength> gaps;
+  if constexpr (branched) gaps.load(shape, hidden, row + begin, queries);
   load_mma_tile<D>(q, row + begin, queries, column, d, wide, q_tile);
   __syncthreads();
   int start = end, all_see = 0;
@@ -77,6 +79,9 @@ __global__ void __launch_bounds__(kMmaThreads)
   Result<D> o = {};
   RowSoftmax softmax[2];
   for (int k0 = start; k0 < end; k0 += kMmaLength) {
+    if constexpr (branched) {
+      if (gaps.hide_from_all(k0, k0 + kMmaLength, queries)) continue;
+    }
     __syncthreads();
     load_mma_tile<D>(k, row + k0, min(kMmaLength, end - k0), kv_column, d, wide, k_tile);
     load_mma_tile<D>(v, row + k0, min(kMmaLength, end - k0), kv_column, d, wide, v_tile);
@@ -89,8 +94,9 @@ __global__ void __launch_bounds__(kMmaThreads)
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int key = k0 + 8 * n + 2 * lane.t + e % 2, r = lane.row + e / 2 * 8;
-        const bool hidden = masked && (key < first_of[r] || key > begin + r || key >= end);
-        s[n][e] = hidden ? -INFINITY : s[n][e] * (scale * kLog2E);
+        bool unseen = masked && (key < first_of[r] || key > begin + r || key >= end);
+        if constexpr (branched) unseen = unseen || gaps.hide(r, key);
+        s[n][e] = unseen ? -INFINITY : s[n][e] * (scale * kLog2E);
       }
     }
     const float shrink0 = softmax[0].step<0>(s), shrink1 = softmax[1].step<1>(s);
@@ -117,16 +123,20 @@ __global__ void __launch_bounds__(kMmaThreads)
 }  // namespace
 
 void attention_bf16(const AttentionShape& shape, double scale, Rows<const bf16> q, Rows<const bf16> k,
-                    Rows<const bf16> v, const int32_t* document_start, Rows<bf16> out, float* lse,
-                    Stream stream) {
+                    Rows<const bf16> v, const int32_t* document_start, const int32_t* hidden, Rows<bf16> out,
+                    float* lse, Stream stream) {
   const bool wide = mma_wide(shape.head_dim, q, k, v);
-  dispatch_head_dim(shape.head_dim, [&]<int D>() {
+  const auto launch = [&]<int D, bool branched>() {
     constexpr size_t kBytes = 3 * kMmaTile<D> * sizeof(bf16);
     const dim3 grid(static_cast<unsigned>((shape.tokens + kMmaLength - 1) / kMmaLength),
                     static_cast<unsigned>(shape.batch * shape.heads));
-    allow_shared(forward<D>, kBytes);
-    forward<D><<<grid, kMmaThreads, kBytes, native(stream)>>>(shape, static_cast<float>(scale), q, k, v,
-                                                              document_start, out, lse, wide);
+    allow_shared(forward<D, branched>, kBytes);
+    forward<D, branched><<<grid, kMmaThreads, kBytes, native(stream)>>>(
+        shape, static_cast<float>(scale), q, k, v, document_start, hidden, out, lse, wide);
+  };
+  dispatch_head_dim(shape.head_dim, [&]<int D>() {
+    if (hidden) return launch.template operator()<D, true>();
+    launch.template operator()<D, false>();
   });
 }
 

@@ -163,8 +163,8 @@ bool mma_wide(int64_t head_dim, const X&... x) {
 }
 
 void attention_bf16(const AttentionShape& shape, double scale, Rows<const bf16> q, Rows<const bf16> k,
-                    Rows<const bf16> v, const int32_t* document_start, Rows<bf16> out, float* lse,
-                    Stream stream);
+                    Rows<const bf16> v, const int32_t* document_start, const int32_t* hidden, Rows<bf16> out,
+                    float* lse, Stream stream);
 
 // After delta is known.
 void attention_backward_bf16(const AttentionShape& shape, double scale, Rows<const bf16> dout,

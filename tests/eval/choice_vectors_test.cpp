@@ -188,8 +188,7 @@ TEST_F(Vectors, RequestsThatShareAnInputKeepTheirPlaces) {
     EXPECT_EQ(made.continuation, c.at("token_ids")[i][1].get<std::vector<int32_t>>());
     requests.push_back(request_of(made, 16));
   }
-  const std::vector<size_t> both{0, 1};
-  const PackedPass pass = pack(requests, both);
+  const PackedPass pass = pack(requests, group_requests(requests, {64, 64, 0}, true));
   EXPECT_EQ(pass.ids, requests[0].input);
   for (const PackedPass::Part& part : pass.parts) {
     const ScoreRequest& request = requests[part.request];

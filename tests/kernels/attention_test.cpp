@@ -205,6 +205,83 @@ TEST_F(Attention, OfATokenThatSeesNothingIsZero) {
   }
 }
 
+// A row of texts that branch, and each path through it, from the beginning to a branch's end, as a row by
+// itself: the path's places in the row.
+struct Branches {
+  std::vector<int32_t> starts, hidden;
+  std::vector<std::vector<int64_t>> paths;
+
+  // Each text: how long its beginning is, and each of its branches.
+  explicit Branches(const std::vector<std::pair<int64_t, std::vector<int64_t>>>& texts) {
+    std::vector<int32_t> from, to;
+    for (const auto& [beginning, branches] : texts) {
+      const auto start = static_cast<int64_t>(starts.size());
+      const auto append = [&](int64_t count, int64_t hidden_to) {
+        for (int64_t i = 0; i < count; ++i) {
+          starts.push_back(static_cast<int32_t>(start));
+          from.push_back(static_cast<int32_t>(start + beginning));
+          to.push_back(static_cast<int32_t>(hidden_to));
+        }
+      };
+      append(beginning, start);
+      for (const int64_t length : branches) {
+        const auto at = static_cast<int64_t>(starts.size());
+        append(length, at);
+        paths.emplace_back();
+        for (int64_t i = 0; i < beginning; ++i) paths.back().push_back(start + i);
+        for (int64_t i = 0; i < length; ++i) paths.back().push_back(at + i);
+      }
+    }
+    hidden = from;
+    hidden.insert(hidden.end(), to.begin(), to.end());
+  }
+};
+
+// Sums over the same keys in other blocks: the bound of expect_matches.
+template <class T>
+void expect_branches(const Branches& b, int64_t heads, int64_t kv_heads, int64_t head_dim, int threads) {
+  const Threads team(threads);
+  const auto tokens = std::ssize(b.starts);
+  Case<T> whole({1, tokens, heads, kv_heads, head_dim, 0}, 0);
+  Result<T> got(whole.s);
+  std::vector<std::byte> workspace(
+      static_cast<size_t>(kernels::cpu::attention_workspace_bytes<T>(whole.s, threads)));
+  kernels::cpu::branched_attention<T>(whole.s, whole.scale(), whole.q.view(), whole.k.view(), whole.v.view(),
+                                      b.starts.data(), b.hidden.data(), got.out.rows(), got.lse.data(),
+                                      workspace.data());
+  const double bound = 10 * (static_cast<double>(head_dim) + std::sqrt(static_cast<double>(tokens))) *
+                           rounding<compute_t<T>>() +
+                       1.01 * rounding<T>();
+  for (const std::vector<int64_t>& path : b.paths) {
+    Case<T> alone({1, std::ssize(path), heads, kv_heads, head_dim, 0}, 0);
+    const auto take = [&](Matrix<T>& to, Matrix<T>& of, int64_t width) {
+      for (int64_t i = 0; i < std::ssize(path); ++i)
+        for (int64_t c = 0; c < width; ++c) to.at(i, c) = of.at(path[static_cast<size_t>(i)], c);
+    };
+    take(alone.q, whole.q, heads * head_dim);
+    take(alone.k, whole.k, kv_heads * head_dim);
+    take(alone.v, whole.v, kv_heads * head_dim);
+    const Result<T> expected = run(alone, Write::overwrite, 1);
+    for (int64_t i = 0; i < std::ssize(path); ++i) {
+      for (int64_t c = 0; c < heads * head_dim; ++c)
+        ASSERT_NEAR(got.out(path[static_cast<size_t>(i)], c), expected.out(i, c), 4 * bound) << i;
+    }
+  }
+}
+
+template <class T>
+void expect_branches_everywhere() {
+  const Branches texts({{70, {5, 130, 1}}, {3, {}}, {1, {40, 40, 40, 40}}, {200, {60, 3}}, {9, {0, 2}}});
+  for (const int threads : {1, 3}) expect_branches<T>(texts, 4, 2, 8, threads);
+  expect_branches<T>(Branches({{0, {4, 5}}}), 1, 1, 4, 1);
+}
+
+TEST_F(Attention, ABranchSeesItsBeginningAndItself) {
+  expect_branches_everywhere<double>();
+  expect_branches_everywhere<float>();
+  expect_branches_everywhere<bf16>();
+}
+
 TEST_F(Attention, ComputesOnlyTheGradientsThatAreWanted) {
   const Case<float> c({2, 70, 2, 1, 4, 0}, 0);
   const Result<float> all = run(c, Write::overwrite, 2);

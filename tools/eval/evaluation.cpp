@@ -115,11 +115,12 @@ class Meter {
   double tokens_ = 0, done_ = 0;
 };
 
-void score_all(EvaluationRequest& a, const PairEncoder& encoder, const Runs& runs, const OnLine& on_line) {
+void score_all(EvaluationRequest& a, const PairEncoder& encoder, const Runs& runs, bool branches,
+               const OnLine& on_line) {
   for (const auto& run : runs) run->encode(encoder);
   if (std::ranges::all_of(runs, [](const auto& run) { return run->requests().empty(); })) return;
   const bool is_cpu = a.scoring.device == "cpu" || (a.scoring.device == "auto" && !cuda_is_available());
-  a.scoring.size = size_of_pass(runs, a.tokens > 0 ? a.tokens : is_cpu ? 1024 : 16384, a.batch);
+  a.scoring.size = size_of_pass(runs, a.tokens > 0 ? a.tokens : is_cpu ? 2048 : 16384, a.batch, branches);
   ScoringModel model(a.model, a.scoring);
   Meter meter(runs);
   for (const auto& run : runs) {
@@ -157,7 +158,7 @@ EvaluationResults evaluate(EvaluationRequest a) {
     log.append(line);
     keep(line);
   };
-  score_all(a, encoder, runs, done);
+  score_all(a, encoder, runs, can_branch(source.config), done);
   write_all(a, *tokenizer, encoder, written, done);
   for (const auto& run : runs) made.tasks.push_back(run->summary());
   for (const auto& run : written) made.tasks.push_back(run->summary());

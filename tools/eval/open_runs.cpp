@@ -77,26 +77,31 @@ WrittenRuns open_written_tasks(const std::string& protocol, const std::vector<st
   return runs;
 }
 
-PassLimits size_of_pass(const Runs& runs, int64_t tokens, int64_t requests_at_once) {
-  int64_t longest = 1, most_wanted = 1, all = 0;
-  double share = 0;
+PassLimits size_of_pass(const Runs& runs, int64_t tokens, int64_t requests_at_once, bool branches) {
+  int64_t longest = 1, most_wanted = 1;
   for (const auto& run : runs) {
-    double input = 0, wanted = 0;
     for (const ScoreRequest& r : run->requests()) {
       longest = std::max<int64_t>(longest, std::ssize(r.input));
       most_wanted = std::max<int64_t>(most_wanted, std::ssize(r.targets));
-      input += static_cast<double>(r.input.size());
-      wanted += static_cast<double>(r.targets.size());
     }
-    all = std::max(all, static_cast<int64_t>(input));
-    if (input > 0) share = std::max(share, wanted / input);
   }
-  tokens = std::max(longest, std::min(tokens, all));
-  if (requests_at_once > 0) tokens = std::min(tokens, requests_at_once * longest);
   const auto up = [](int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; };
-  tokens = up(tokens, 64);
+  tokens = std::max(longest, tokens);
+  if (requests_at_once > 0) tokens = std::min(tokens, requests_at_once * longest);
+  int64_t all = 0;
+  double share = 0;
+  for (const auto& run : runs) {
+    double computed = 0, wanted = 0;
+    for (const Group& group : group_requests(run->requests(), {tokens, tokens, requests_at_once}, branches)) {
+      computed += static_cast<double>(group.tokens);
+      wanted += static_cast<double>(group.wanted);
+    }
+    all = std::max(all, static_cast<int64_t>(computed));
+    if (computed > 0) share = std::max(share, wanted / computed);
+  }
+  tokens = up(std::max(longest, std::min(tokens, all)), 64);
   const auto wanted = static_cast<int64_t>(1.25 * share * static_cast<double>(tokens));
-  return {tokens, up(std::max(most_wanted, std::min(wanted, tokens)), 16)};
+  return {tokens, up(std::max(most_wanted, wanted), 16)};
 }
 
 }  // namespace lethe::eval

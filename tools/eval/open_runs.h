@@ -25,7 +25,7 @@ WrittenRuns open_written_tasks(const std::string& protocol, const std::vector<st
                                const RunOptions& options, const GenerationOptions& generation);
 
 // A pass of about `tokens` tokens that holds the longest request, and as many logits as the tasks ask for on
-// the whole. requests_at_once: 0 for as many as fit.
-PassLimits size_of_pass(const Runs& runs, int64_t tokens, int64_t requests_at_once);
+// the whole. requests_at_once: 0 for as many as fit. branches: of Scorer.
+PassLimits size_of_pass(const Runs& runs, int64_t tokens, int64_t requests_at_once, bool branches);
 
 }  // namespace lethe::eval

@@ -1,4 +1,5 @@
-// Requests of many lengths as rows of documents: no token of padding between them.
+// Requests of many lengths as rows of documents: no token of padding between them, and none computed twice
+// that several begin with.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,12 @@ struct PassLimits {
   int64_t requests = 0;  // 0: any number
 };
 
-// One pass. Each request is a document of its own; those of one input share it.
+// One pass. Requests that begin alike are a document that branches: the tokens that they share, and behind
+// them what each has of its own; those of one input share it whole.
 struct PackedPass {
   std::vector<int32_t> ids, positions, document_start;
+  std::vector<int32_t> hidden_from,
+      hidden_to;                      // the places in ids that a token does not see (other branches)
   std::vector<int32_t> rows, labels;  // the place in ids whose logits are wanted, and the token that follows
   struct Part {
     size_t request = 0, first = 0;  // of rows
@@ -26,10 +30,21 @@ struct PackedPass {
   std::vector<Part> parts;
 };
 
-// The requests by length, longest first, cut into passes. Throws DataError for one that fits in none.
-std::vector<std::vector<size_t>> plan_passes(std::span<const ScoreRequest> requests,
-                                             const PassLimits& limits);
+// Requests that are computed together: the first `shared` tokens of all of them are the same.
+struct Group {
+  std::vector<size_t> requests;  // those of one input stand together
+  int64_t shared = 0;
+  int64_t tokens = 0, wanted = 0;  // that the group takes in a pass
+};
 
-PackedPass pack(std::span<const ScoreRequest> requests, std::span<const size_t> chosen);
+// Neighbours among the requests are joined where that saves tokens and stays within the limits; without
+// `branches` only those of one input. Throws DataError for a request that fits in no pass.
+std::vector<Group> group_requests(std::span<const ScoreRequest> requests, const PassLimits& limits,
+                                  bool branches);
+
+// The groups by tokens, the most first, cut into passes.
+std::vector<std::vector<Group>> plan_passes(std::vector<Group> groups, const PassLimits& limits);
+
+PackedPass pack(std::span<const ScoreRequest> requests, const std::vector<Group>& groups);
 
 }  // namespace lethe::eval

@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* kRows = "scoring.rows";
 constexpr const char* kLabels = "scoring.labels";
+constexpr const char* kHidden = "scoring.hidden";
 constexpr int64_t kSmallest = 4;  // as a part of the largest
 constexpr int64_t kFewestTokens = 32;
 
@@ -28,6 +29,7 @@ Var first_of(Tape& tape, const char* name, int64_t count) {
 ScoringProgram record(const Transformer& model, const PassLimits& size, Tape& tape) {
   BatchInputs batch = batch_inputs(tape, 1, size.tokens, false);
   batch.output_rows = first_of(tape, kRows, size.wanted);
+  if (can_branch(model.config())) batch.hidden = first_of(tape, kHidden, 2 * size.tokens);
   const Var logits = model.logits(tape, batch);
   const Var labels = first_of(tape, kLabels, size.wanted);
   ScoringProgram made{.size = size,
@@ -38,6 +40,14 @@ ScoringProgram record(const Transformer& model, const PassLimits& size, Tape& ta
   return made;
 }
 
+// Both ends of all tokens' gaps, one behind the other; padding sees all that its document holds.
+std::vector<int32_t> hidden_of(const PackedPass& pass, size_t tokens) {
+  std::vector<int32_t> made(2 * tokens, 0);
+  std::ranges::copy(pass.hidden_from, made.begin());
+  std::ranges::copy(pass.hidden_to, made.begin() + static_cast<std::ptrdiff_t>(tokens));
+  return made;
+}
+
 double value_at(const void* values, DType dtype, size_t i) {
   return dtype == DType::f64 ? static_cast<const double*>(values)[i]
                              : static_cast<double>(static_cast<const float*>(values)[i]);
@@ -45,9 +55,17 @@ double value_at(const void* values, DType dtype, size_t i) {
 
 }  // namespace
 
-void declare_scoring_inputs(State& state, int64_t wanted) {
+bool can_branch(const LlamaConfig& config) {
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (config.window_of(layer) != 0) return false;
+  }
+  return true;
+}
+
+void declare_scoring_inputs(State& state, const PassLimits& size) {
   for (const char* name : {kRows, kLabels})
-    state.declare({.name = name, .dtype = DType::i32, .shape = {wanted}, .kind = Kind::input});
+    state.declare({.name = name, .dtype = DType::i32, .shape = {size.wanted}, .kind = Kind::input});
+  state.declare({.name = kHidden, .dtype = DType::i32, .shape = {2 * size.tokens}, .kind = Kind::input});
 }
 
 std::vector<ScoringProgram> record_scoring(State& state, const Transformer& model, const PassLimits& size,
@@ -82,6 +100,7 @@ Scorer::Queued Scorer::queue(PackedPass pass) {
   pass.positions.resize(size, 0);
   pass.rows.resize(static_cast<size_t>(p.size.wanted), 0);
   pass.labels.resize(static_cast<size_t>(p.size.wanted), ignored_label);
+  std::vector<int32_t> hidden;  // until it is queued
   std::vector<Upload> parts;
   const auto add = [&](const char* name, const std::vector<int32_t>& values) {
     parts.push_back(
@@ -90,6 +109,10 @@ Scorer::Queued Scorer::queue(PackedPass pass) {
   add(step::ids, pass.ids);
   add(step::positions, pass.positions);
   add(step::document_start, pass.document_start);
+  if (branches_) {
+    hidden = hidden_of(pass, size);
+    add(kHidden, hidden);
+  }
   add(kRows, pass.rows);
   add(kLabels, pass.labels);
   session_.backend().queue_uploads(parts);
@@ -121,8 +144,8 @@ void Scorer::run(std::span<const ScoreRequest> requests, int64_t requests_at_onc
   limits.requests = requests_at_once;
   // The device has the next pass before the host looks at the one before.
   std::optional<Queued> before;
-  for (const std::vector<size_t>& chosen : plan_passes(requests, limits)) {
-    Queued queued = queue(pack(requests, chosen));
+  for (const std::vector<Group>& groups : plan_passes(group_requests(requests, limits, branches_), limits)) {
+    Queued queued = queue(pack(requests, groups));
     if (before) take(*before, requests, on_score);
     before = std::move(queued);
   }

@@ -25,9 +25,11 @@ struct ScoringProgram {
   Var losses, best;
 };
 
-// Declares what the programs read beside the step's inputs (engine/step_inputs.h), of at most `wanted`
-// logits.
-void declare_scoring_inputs(State& state, int64_t wanted);
+// Declares what the programs read beside the step's inputs (engine/step_inputs.h).
+void declare_scoring_inputs(State& state, const PassLimits& size);
+
+// Whether requests may share what they begin with: not where a layer has a window, which counts places.
+bool can_branch(const LlamaConfig& config);
 
 // Records programs of `size` and parts of it over inputs that were declared for it, and appends them to
 // `tapes`, in which their place is that in the session. size.tokens is at least 32.
@@ -36,9 +38,9 @@ std::vector<ScoringProgram> record_scoring(State& state, const Transformer& mode
 
 class Scorer {
  public:
-  // programs: the largest first.
-  Scorer(Session& session, std::vector<ScoringProgram> programs)
-      : session_(session), programs_(std::move(programs)) {}
+  // programs: the largest first. branches: can_branch of the model that they were recorded for.
+  Scorer(Session& session, std::vector<ScoringProgram> programs, bool branches)
+      : session_(session), programs_(std::move(programs)), branches_(branches) {}
 
   // Told of each request once, in the order of the passes: the longest first.
   using OnScore = std::function<void(size_t request, const Score& score)>;
@@ -60,6 +62,7 @@ class Scorer {
 
   Session& session_;
   std::vector<ScoringProgram> programs_;
+  bool branches_;
 };
 
 }  // namespace lethe::eval

@@ -15,7 +15,7 @@ ScoringModel::ScoringModel(const std::string& folder, const ScoringModelOptions&
   const Precision precision = precision_of(options.precision);
   auto state = std::make_unique<State>();
   declare_inputs(*state, config, 1, options.size.tokens, precision);
-  declare_scoring_inputs(*state, options.size.wanted);
+  declare_scoring_inputs(*state, options.size);
   model_ = std::make_unique<Transformer>(*state, config, precision, lora, false);
   std::vector<std::unique_ptr<Tape>> tapes;
   auto programs = record_scoring(*state, *model_, options.size, tapes);
@@ -25,7 +25,7 @@ ScoringModel::ScoringModel(const std::string& folder, const ScoringModelOptions&
   fill_model(*session_, source_);
   if (adapter) load_adapter(*session_, *adapter, config);
   if (adapter && options.merge) fold_adapter(*session_, config, *lora);
-  scorer_.emplace(*session_, std::move(programs));
+  scorer_.emplace(*session_, std::move(programs), can_branch(config));
 }
 
 }  // namespace lethe::eval

@@ -43,7 +43,7 @@ class TrainingExaminer final : public Examiner {
     scored_ = open_scored_tasks(eval_.protocol, eval_.tasks, data_);
     open_written_tasks(eval_.protocol, eval_.tasks, data_, generation_);  // refused now, not after a step
     for (const auto& task : scored_) task->encode(encoder_);
-    size_ = size_of_pass(scored_, run.spec.rows * run.spec.tokens, 0);
+    size_ = size_of_pass(scored_, run.spec.rows * run.spec.tokens, 0, can_branch(config_));
   }
 
   int64_t tokens() const override { return scored_.empty() ? 0 : size_.tokens; }
@@ -56,7 +56,7 @@ class TrainingExaminer final : public Examiner {
 
   void record(State& state, const Transformer& model, std::vector<std::unique_ptr<Tape>>& tapes) override {
     if (scored_.empty()) return;
-    declare_scoring_inputs(state, size_.wanted);
+    declare_scoring_inputs(state, size_);
     programs_ = record_scoring(state, model, size_, tapes);
   }
 
@@ -64,9 +64,8 @@ class TrainingExaminer final : public Examiner {
     std::vector<Measure> found;
     for (const auto& task : scored_) {
       task->reset();
-      Scorer(session, programs_).run(task->requests(), 0, [&](size_t request, const Score& score) {
-        task->take(request, score);
-      });
+      Scorer(session, programs_, can_branch(config_))
+          .run(task->requests(), 0, [&](size_t request, const Score& score) { task->take(request, score); });
       found.push_back(measure_of(task->summary()));
     }
     const WrittenRuns written = open_written_tasks(eval_.protocol, eval_.tasks, data_, generation_);

@@ -447,7 +447,8 @@ int64_t TrainingRun::train(const RunObserver& observer) {
     }
     const bool stop =
         on_any_rank(*prepared_.comm, observer.should_stop && observer.should_stop()) || forgot_too_much_;
-    const bool save = stop || last || (t.save_every > 0 && step_ % t.save_every == 0);
+    const bool asked = observer.should_save && observer.should_save(step_);
+    const bool save = stop || last || asked || (t.save_every > 0 && step_ % t.save_every == 0);
     if (save) {
       report(finish_step());
       save_checkpoint_now();

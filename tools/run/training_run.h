@@ -47,7 +47,8 @@ struct RunObserver {
   std::function<void(const StepRecord&)> on_step;
   std::function<void(const EvaluationRecord&)> on_evaluation;
   std::function<void(const Examination&)> on_examination;
-  std::function<bool()> should_stop;  // asked when a step has been queued
+  std::function<bool()> should_stop;              // asked when a step has been queued
+  std::function<bool(int64_t step)> should_save;  // beside train.save_every
 };
 
 // What a plan shows and a run begins with; nothing is allocated yet.

@@ -1,0 +1,105 @@
+#include "tools/study/grid/readers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "tools/eval/evaluation.h"
+#include "tools/spectrum/change.h"
+
+namespace lethe::grid {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr size_t kMostValues = 512;
+
+// The number a benchmark is quoted by.
+const eval::Metric& main_metric(const eval::Summary& s) {
+  for (const char* name : {"acc_norm", "acc", "exact_match", "pass@1"}) {
+    const auto found = std::ranges::find(s.metrics, name, &eval::Metric::name);
+    if (found != s.metrics.end()) return *found;
+  }
+  return s.metrics.front();
+}
+
+json score_of(const std::string& id, const Benchmarks& b, const eval::Summary& s) {
+  const eval::Metric& m = main_metric(s);
+  const bool learning = std::ranges::find(b.learning, s.task) != b.learning.end();
+  const auto number = [](double v) { return std::isfinite(v) ? json(v) : json(nullptr); };
+  return {{"kind", "score"},
+          {"job", id},
+          {"step", nullptr},
+          {"tokens", nullptr},
+          {"role", learning ? "learning" : "forgetting"},
+          {"name", s.task},
+          {"metric", m.name == "acc" ? "accuracy" : m.name},
+          {"value", number(m.value)},
+          {"standard_error", number(m.standard_error)}};
+}
+
+}  // namespace
+
+std::vector<json> spectrum_job(const Place& place, const Job& job) {
+  std::vector<json> lines;
+  visit_changes(place.base_model(*job.run.base), place.model(job.subject), [&](const WeightChange& change) {
+    const Spectrum s = spectrum_of(change);
+    std::vector<double> values = s.singular_values;
+    if (values.size() > kMostValues) values.resize(kMostValues);
+    lines.push_back({{"kind", "spectrum"},
+                     {"job", job.subject},
+                     {"tokens", job.run.duration.count},
+                     {"layer", s.layer},
+                     {"module", s.module},
+                     {"rows", s.rows},
+                     {"columns", s.columns},
+                     {"singular_values", values},
+                     {"rank90", s.rank90},
+                     {"stable_rank", s.stable_rank},
+                     {"effective_rank", nullptr},
+                     {"intruder_dimensions", nullptr}});
+  });
+  return lines;
+}
+
+std::vector<json> eval_job(const Study& study, const Place& place, const Job& job) {
+  const Benchmarks& b = *job.run.experiment->benchmarks;
+  const TrainOptions o = options_of(study, job.run, place.base_model(*job.run.base));
+  eval::EvaluationRequest request;
+  const std::string trained = place.model(job.subject);
+  const bool is_base = job.subject.starts_with("base.");
+  const bool adapter = !is_base && job.run.rank > 0;
+  request.model = is_base || adapter ? place.base_model(*job.run.base) : trained;
+  if (adapter) request.scoring.adapter = trained;
+  request.protocol = b.protocol;
+  request.tasks = b.tasks;
+  request.run.data = b.data;
+  request.run.limit = b.limit;
+  if (b.shots >= 0) request.run.shots = request.generation.shots = b.shots;
+  request.generation.samples = b.samples;
+  request.generation.temperature = b.temperature;
+  if (b.max_new_tokens > 0) request.generation.max_new_tokens = b.max_new_tokens;
+  request.scoring.precision = o.precision;
+  request.scoring.device = o.device;
+  request.scoring.threads = o.threads;
+  const std::string folder = place.folder(job.id);
+  fs::create_directories(folder);
+  request.output = folder + "/documents.jsonl";
+  const eval::EvaluationResults found = eval::evaluate(request);
+  std::vector<json> lines;
+  for (const eval::Summary& s : found.tasks) {
+    lines.push_back(score_of(job.subject, b, s));
+    json samples{{"kind", "samples"},  {"job", job.subject},         {"task", s.task},
+                 {"k", json::array()}, {"pass_at_k", json::array()}, {"unique", nullptr}};
+    for (const eval::Metric& m : s.metrics) {
+      if (!m.name.starts_with("pass@")) continue;
+      samples["k"].push_back(std::stoll(m.name.substr(5)));
+      samples["pass_at_k"].push_back(m.value);
+    }
+    if (b.samples > 1 && !samples["k"].empty()) lines.push_back(samples);
+  }
+  return lines;
+}
+
+}  // namespace lethe::grid

@@ -28,6 +28,8 @@ YAML::Node child(const YAML::Node& node, const std::string& key) {
     for (const auto& entry : node) {
       if (entry.IsMap() && entry["name"] && entry["name"].as<std::string>() == key) return entry;
     }
+    const bool number = !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
+    if (number && std::stoul(key) < node.size()) return node[std::stoul(key)];
     return YAML::Node(YAML::NodeType::Undefined);
   }
   return YAML::Node(node)[key];
@@ -184,7 +186,10 @@ Experiment experiment_of(const std::string& name, Fields& f) {
   }
   f.take_list("seeds", e.seeds);
   f.take("sweep_seed", e.sweep_seed);
-  if (const YAML::Node b = f.find("benchmarks"); b) e.benchmarks = benchmarks_of(b, f.path() + ".benchmarks");
+  const YAML::Node benchmarks = f.find("benchmarks");
+  for (size_t i = 0; benchmarks && i < benchmarks.size(); ++i) {
+    e.benchmarks.push_back(benchmarks_of(benchmarks[i], fmt::format("{}.benchmarks[{}]", f.path(), i)));
+  }
   e.train = f.text("train");
   const YAML::Node methods = f.find("methods");
   if (!methods || !methods.IsSequence() || methods.size() == 0)

@@ -49,7 +49,7 @@ struct Method {
   std::string learning_rate_of;     // label whose best one is taken
   double ratio = 16;                // of LoRA+
   std::string suffix;               // behind the label
-  bool spectrum = false;
+  bool spectrum = false;            // of the first seed's models
   std::string train;
 };
 
@@ -71,7 +71,7 @@ struct Experiment {
   std::vector<int64_t> seeds;
   int64_t sweep_seed = 0;
   std::vector<Method> methods;
-  std::optional<Benchmarks> benchmarks;
+  std::vector<Benchmarks> benchmarks;
   std::string train;
 };
 

@@ -14,7 +14,7 @@ namespace lethe::grid {
 
 class Fields {
  public:
-  Fields(const YAML::Node& map, std::string path) : map_(map), path_(std::move(path)) {
+  Fields(const YAML::Node& map, std::string path) : map_(merged(map)), path_(std::move(path)) {
     if (map_ && !map_.IsNull() && !map_.IsMap()) throw ConfigError(path_, "must be a map");
   }
 
@@ -74,6 +74,18 @@ class Fields {
   }
 
  private:
+  // "<<" takes another map's entries beside the own ones.
+  static YAML::Node merged(const YAML::Node& map) {
+    if (!map || !map.IsMap() || !map["<<"]) return map;
+    YAML::Node whole(YAML::NodeType::Map);
+    for (const auto& entry : merged(map["<<"])) whole[entry.first.as<std::string>()] = entry.second;
+    for (const auto& entry : map) {
+      const auto key = entry.first.as<std::string>();
+      if (key != "<<") whole[key] = entry.second;
+    }
+    return whole;
+  }
+
   Duration duration(const char* key, const std::string& text) const {
     Duration made;
     if (!parse_duration(text, made) || made.count <= 0)

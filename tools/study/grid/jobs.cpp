@@ -105,12 +105,12 @@ class Graph {
   void add_readers(const Job& job, bool spectrum) {
     const Experiment& e = *job.run.experiment;
     if (spectrum) add({job.id + ".spectrum", "spectrum", {job.id}, job.run, job.id});
-    if (e.benchmarks) add({job.id + ".eval", "eval", {job.id}, job.run, job.id});
+    if (!e.benchmarks.empty()) add({job.id + ".eval", "eval", {job.id}, job.run, job.id});
   }
 
   void add_experiment(const Experiment& e) {
     const std::string base = "base." + e.base;
-    if (e.benchmarks) {
+    if (!e.benchmarks.empty()) {
       Run r{.experiment = &e, .base = &study_.base(e.base), .label = "base"};
       add({fmt::format("{}.base.eval", e.name), "eval", {base}, r, base});
     }
@@ -170,13 +170,14 @@ class Graph {
     const std::string start = fmt::format("{}.{}.s{}", e.name, r.label, r.seed);
     std::vector<std::string> before{base};
     before.insert(before.end(), r.swept.begin(), r.swept.end());
-    r.exported = m.spectrum || e.benchmarks;
+    const bool spectrum = m.spectrum && r.seed == or_default(m.seeds, e.seeds).front();
+    r.exported = spectrum || !e.benchmarks.empty();
     if (!e.branches) {
       for (const Duration& d : durations) {
         r.duration = d;
         const Job job{start + "." + short_text(d), "train", before, r};
         add(job);
-        add_readers(job, m.spectrum);
+        add_readers(job, spectrum);
       }
       return;
     }
@@ -184,7 +185,7 @@ class Graph {
     r.branches.assign(durations.begin(), durations.end() - 1);
     const Job trunk{start + "." + short_text(r.duration), "train", before, r};
     add(trunk);
-    add_readers(trunk, m.spectrum);
+    add_readers(trunk, spectrum);
     for (const Duration& d : r.branches) {
       Run b = r;
       b.branches.clear();
@@ -192,7 +193,7 @@ class Graph {
       b.trunk = trunk.id;
       const Job job{start + "." + short_text(d), "branch", {trunk.id}, b};
       add(job);
-      add_readers(job, m.spectrum);
+      add_readers(job, spectrum);
     }
   }
 

@@ -1,5 +1,7 @@
 #include "tools/study/grid/readers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -39,6 +41,41 @@ json score_of(const std::string& id, const Benchmarks& b, const eval::Summary& s
           {"standard_error", number(m.standard_error)}};
 }
 
+// The model of a job as `lethe eval` is asked for it.
+eval::EvaluationRequest request_of(const Study& study, const Place& place, const Job& job,
+                                   const Benchmarks& b) {
+  const std::string base = place.base_model(*job.run.base);
+  const TrainOptions o = options_of(study, job.run, base);
+  eval::EvaluationRequest request;
+  const bool is_base = job.subject.starts_with("base.");
+  const bool adapter = !is_base && job.run.rank > 0;
+  request.model = is_base || adapter ? base : place.model(job.subject);
+  if (adapter) request.scoring.adapter = place.model(job.subject);
+  request.protocol = b.protocol;
+  request.tasks = b.tasks;
+  request.run.data = b.data;
+  request.run.limit = b.limit;
+  if (b.shots >= 0) request.run.shots = request.generation.shots = b.shots;
+  request.generation.samples = b.samples;
+  request.generation.temperature = b.temperature;
+  if (b.max_new_tokens > 0) request.generation.max_new_tokens = b.max_new_tokens;
+  request.scoring.precision = o.precision;
+  request.scoring.device = o.device;
+  request.scoring.threads = o.threads;
+  return request;
+}
+
+json samples_line(const std::string& id, const eval::Summary& s) {
+  json line{{"kind", "samples"},          {"job", id},        {"task", s.task}, {"k", json::array()},
+            {"pass_at_k", json::array()}, {"unique", nullptr}};
+  for (const eval::Metric& m : s.metrics) {
+    if (!m.name.starts_with("pass@")) continue;
+    line["k"].push_back(std::stoll(m.name.substr(5)));
+    line["pass_at_k"].push_back(m.value);
+  }
+  return line;
+}
+
 }  // namespace
 
 std::vector<json> spectrum_job(const Place& place, const Job& job) {
@@ -64,40 +101,17 @@ std::vector<json> spectrum_job(const Place& place, const Job& job) {
 }
 
 std::vector<json> eval_job(const Study& study, const Place& place, const Job& job) {
-  const Benchmarks& b = *job.run.experiment->benchmarks;
-  const TrainOptions o = options_of(study, job.run, place.base_model(*job.run.base));
-  eval::EvaluationRequest request;
-  const std::string trained = place.model(job.subject);
-  const bool is_base = job.subject.starts_with("base.");
-  const bool adapter = !is_base && job.run.rank > 0;
-  request.model = is_base || adapter ? place.base_model(*job.run.base) : trained;
-  if (adapter) request.scoring.adapter = trained;
-  request.protocol = b.protocol;
-  request.tasks = b.tasks;
-  request.run.data = b.data;
-  request.run.limit = b.limit;
-  if (b.shots >= 0) request.run.shots = request.generation.shots = b.shots;
-  request.generation.samples = b.samples;
-  request.generation.temperature = b.temperature;
-  if (b.max_new_tokens > 0) request.generation.max_new_tokens = b.max_new_tokens;
-  request.scoring.precision = o.precision;
-  request.scoring.device = o.device;
-  request.scoring.threads = o.threads;
+  std::vector<json> lines;
   const std::string folder = place.folder(job.id);
   fs::create_directories(folder);
-  request.output = folder + "/documents.jsonl";
-  const eval::EvaluationResults found = eval::evaluate(request);
-  std::vector<json> lines;
-  for (const eval::Summary& s : found.tasks) {
-    lines.push_back(score_of(job.subject, b, s));
-    json samples{{"kind", "samples"},  {"job", job.subject},         {"task", s.task},
-                 {"k", json::array()}, {"pass_at_k", json::array()}, {"unique", nullptr}};
-    for (const eval::Metric& m : s.metrics) {
-      if (!m.name.starts_with("pass@")) continue;
-      samples["k"].push_back(std::stoll(m.name.substr(5)));
-      samples["pass_at_k"].push_back(m.value);
+  int64_t number = 0;
+  for (const Benchmarks& b : job.run.experiment->benchmarks) {
+    eval::EvaluationRequest request = request_of(study, place, job, b);
+    request.output = fmt::format("{}/documents-{}.jsonl", folder, number++);
+    for (const eval::Summary& s : eval::evaluate(std::move(request)).tasks) {
+      lines.push_back(score_of(job.subject, b, s));
+      if (b.samples > 1) lines.push_back(samples_line(job.subject, s));
     }
-    if (b.samples > 1 && !samples["k"].empty()) lines.push_back(samples);
   }
   return lines;
 }

@@ -40,6 +40,7 @@ std::vector<Run> variants_of(const Study& study, const Experiment& e, const Meth
             r.weight_decay = decay;
             r.replay = replay;
             r.scales = m.scales;
+            r.ratio = m.ratio;
             r.layers = {study.train, e.train, study.text(e.target).train, m.train};
             r.label = m.method;
             if (rank > 0) r.label += fmt::format("-r{}", rank);
@@ -234,11 +235,7 @@ TrainOptions options_of(const Study& study, const Run& run, const std::string& m
     if (run.method == "rslora") set("lora.use_rslora", "true");
     if (run.method == "dora") set("lora.use_dora", "true");
     if (run.method == "pissa") set("lora.init", "pissa");
-    if (run.method == "lora_plus") {
-      for (const Method& m : run.experiment->methods) {
-        if (m.method == "lora_plus") set("lora.plus_ratio", fmt::format("{}", m.ratio));
-      }
-    }
+    if (run.method == "lora_plus") set("lora.plus_ratio", fmt::format("{}", run.ratio));
   }
   if (run.experiment != nullptr) {
     if (run.weight_decay > 0) set("optimizer.weight_decay", fmt::format("{}", run.weight_decay));
@@ -280,6 +277,20 @@ Course course_of(const Experiment* e, const TrainOptions& o, const Duration& dur
   if (o.schedule.name == "inverse_sqrt" && e != nullptr)
     c.cooldown_start = std::min<int64_t>(c.steps, std::llround((1 - e->cooldown) * steps));
   return c;
+}
+
+void shape_schedule(const Run& run, const Course& c, TrainOptions& o) {
+  const auto in_steps = [](int64_t n) { return Duration{static_cast<double>(n), Duration::Unit::steps}; };
+  o.train.duration = in_steps(c.steps);
+  if (o.schedule.name != "inverse_sqrt" || run.experiment == nullptr) return;
+  o.schedule.cooldown = in_steps(c.steps - c.cooldown_start);
+  if (c.warmup <= c.cooldown_start) return;
+  // The same slope, said of a shorter warm-up with a lower peak.
+  const bool rises = run.experiment->short_branches == "warmup";
+  const int64_t top = rises ? std::min(c.steps, c.warmup) : c.cooldown_start;
+  o.optimizer.learning_rate *= static_cast<double>(top) / static_cast<double>(c.warmup);
+  o.schedule.warmup = in_steps(top);
+  o.schedule.cooldown = in_steps(std::min(c.steps - top, c.steps - c.cooldown_start));
 }
 
 }  // namespace lethe::grid

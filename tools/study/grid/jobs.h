@@ -17,9 +17,9 @@ struct Run {
   const Base* base = nullptr;
   std::string method = "full", label, modules;
   int64_t rank = 0;
-  double alpha = 0, weight_decay = 0, replay = 0;
-  double learning_rate = 0;        // 0: the best of the sweep's
-  std::vector<std::string> swept;  // ids of the jobs that tell the best one
+  double alpha = 0, weight_decay = 0, replay = 0, ratio = 1;  // ratio: LoRA+'s
+  double learning_rate = 0;                                   // 0: the best of the sweep's
+  std::vector<std::string> swept;                             // ids of the jobs that tell the best one
   int64_t seed = 0;
   Duration duration;
   std::vector<double> scales;  // of the update, measured after training
@@ -53,5 +53,10 @@ struct Course {
 // rows_per_epoch: 0 where not known, then epochs are refused.
 Course course_of(const Experiment* experiment, const TrainOptions& options, const Duration& duration,
                  int64_t rows_per_epoch);
+
+// Sets the run's length and its cooldown. Where a duration ends within the warm-up, short_branches decides:
+// "warmup" rises to the end and never cools down, as the paper's libraries would; "scaled" falls from where
+// the warm-up has come to.
+void shape_schedule(const Run& run, const Course& course, TrainOptions& options);
 
 }  // namespace lethe::grid

@@ -19,7 +19,7 @@ constexpr size_t kMostValues = 512;
 
 // The number a benchmark is quoted by.
 const eval::Metric& main_metric(const eval::Summary& s) {
-  for (const char* name : {"acc_norm", "acc", "exact_match", "pass@1"}) {
+  for (const char* name : {"acc_norm", "acc", "strict", "exact_match", "pass@1"}) {
     const auto found = std::ranges::find(s.metrics, name, &eval::Metric::name);
     if (found != s.metrics.end()) return *found;
   }
@@ -36,7 +36,9 @@ json score_of(const std::string& id, const Benchmarks& b, const eval::Summary& s
           {"tokens", nullptr},
           {"role", learning ? "learning" : "forgetting"},
           {"name", s.task},
-          {"metric", m.name == "acc" ? "accuracy" : m.name},
+          {"metric", m.name == "acc"      ? "accuracy"
+                     : m.name == "strict" ? "exact_match"
+                                          : m.name},
           {"value", number(m.value)},
           {"standard_error", number(m.standard_error)}};
 }

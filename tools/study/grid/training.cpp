@@ -90,14 +90,6 @@ int64_t branch_step(const Run& run, const TrainOptions& o, const Duration& durat
   return std::max<int64_t>(1, c.cooldown_start);
 }
 
-// Where the branch is shorter than the warm-up: "warmup" goes on rising and never cools down, as the
-// libraries of the paper would; "scaled" falls from where it is.
-void shape_schedule(const Run& run, TrainOptions& o, const Course& c) {
-  o.train.duration = {static_cast<double>(c.steps), Duration::Unit::steps};
-  if (o.schedule.name != "inverse_sqrt" || run.experiment == nullptr) return;
-  o.schedule.cooldown = {static_cast<double>(c.steps - c.cooldown_start), Duration::Unit::steps};
-}
-
 void take_beginning(const Place& place, const Job& job, int64_t step) {
   const fs::path from = place.folder(job.run.trunk), to = place.folder(job.id);
   const std::string name = fmt::format("step-{:08}", step);
@@ -172,7 +164,7 @@ PreparedRun prepare_job(const Study& study, const Place& place, const Job& job, 
   }
   RunData data = data_of(study, run, texts, o);
   const Course c = course_of(run.experiment, o, run.duration, data.rows_per_epoch());
-  shape_schedule(run, o, c);
+  shape_schedule(run, c, o);
   o.train.eval_every = c.steps;
   o.train.keep_checkpoints = 0;
   o.output = place.folder(job.id);
@@ -184,7 +176,8 @@ PreparedRun prepare_job(const Study& study, const Place& place, const Job& job, 
   return prepare_run(o, std::move(model), std::move(data));
 }
 
-json run_line(const Job& job, const PreparedRun& run, int64_t trainable, bool diverged) {
+json run_line(const Job& job, const PreparedRun& run, double learning_rate, int64_t trainable,
+              bool diverged) {
   const Run& r = job.run;
   const bool is_base = r.experiment == nullptr;
   const TrainOptions& o = run.options;
@@ -208,7 +201,7 @@ json run_line(const Job& job, const PreparedRun& run, int64_t trainable, bool di
           {"rank", r.rank > 0 ? json(r.rank) : json(nullptr)},
           {"alpha", r.rank > 0 ? json(r.alpha) : json(nullptr)},
           {"modules", r.rank > 0 ? json(r.modules) : json(nullptr)},
-          {"learning_rate", o.optimizer.learning_rate},
+          {"learning_rate", is_base ? o.optimizer.learning_rate : learning_rate},
           {"seed", is_base ? o.train.seed : r.seed},
           {"weight_decay", o.optimizer.weight_decay},
           {"attention_dropout", 0.0},
@@ -279,7 +272,7 @@ Trained train_job(const Study& study, const Place& place, const Job& job, Texts&
   if (finished_before) {  // it was stopped between its last step and its lines
     for (const Evaluation& e : run.evaluate_all()) last.push_back({steps, tokens_seen, e});
   }
-  const json line = run_line(job, run.prepared(), run.trainable_parameters(), diverged);
+  const json line = run_line(job, run.prepared(), rate, run.trainable_parameters(), diverged);
   made.lines.push_back(line);
   if (diverged) {
     for (const std::string& name : measured_of(job.run)) {

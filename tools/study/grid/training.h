@@ -42,6 +42,7 @@ Trained train_job(const Study& study, const Place& place, const Job& job, Texts&
                   const Journal& journal, const std::function<bool()>& should_stop);
 
 // The "run" line of a job whose options and course are settled.
-nlohmann::json run_line(const Job& job, const PreparedRun& run, int64_t trainable, bool diverged);
+nlohmann::json run_line(const Job& job, const PreparedRun& run, double learning_rate, int64_t trainable,
+                        bool diverged);
 
 }  // namespace lethe::grid

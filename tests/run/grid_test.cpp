@@ -1,0 +1,223 @@
+// A grid study: the paper's numbers in its graph, and a small grid run, interrupted and gone on with.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tests/files.h"
+#include "tools/study/grid/jobs.h"
+#include "tools/study/grid/runner.h"
+
+namespace lethe::grid {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const std::string kSource = LETHE_SOURCE_DIR;
+
+Request paper(const std::string& name) {
+  return {.file = kSource + "/configs/study/paper/" + name + ".yaml",
+          .assignments = {"grid.bases.llama.config_path=" + kSource + "/configs/models/llama-2-7b.json"}};
+}
+
+// The numbers of a job's line in a dry run: rate, batches, first batch, warm-up, cooldown, trainable.
+std::vector<double> numbers(const std::string& text, const std::string& job) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string id;
+    words >> id;
+    if (id != job) continue;
+    std::vector<double> found(6);
+    for (double& n : found) words >> n;
+    return found;
+  }
+  ADD_FAILURE() << "no line of " << job;
+  return {};
+}
+
+using Numbers = std::vector<double>;
+
+TEST(PaperGrid, CodeCptHasThePapersBatchesAndCooldowns) {
+  const std::string text = describe_grid(paper("code-cpt"));
+  EXPECT_EQ(numbers(text, "code-cpt.full.s0.20B"), (Numbers{1e-5, 25431, 0, 1000, 5086, 6738415616}));
+  EXPECT_EQ(numbers(text, "code-cpt.lora-r16.s0.250M"), (Numbers{1e-5, 318, 254, 1000, 64, 39976960}));
+  EXPECT_EQ(numbers(text, "code-cpt.lora-r16.s0.500M"), (Numbers{1e-5, 636, 509, 1000, 127, 39976960}));
+  EXPECT_EQ(numbers(text, "code-cpt.lora-r64.s0.1B"), (Numbers{1e-5, 1272, 1017, 1000, 255, 159907840}));
+  EXPECT_EQ(numbers(text, "code-cpt.lora-r256.s0.2B"), (Numbers{1e-5, 2543, 2035, 1000, 508, 639631360}));
+  EXPECT_EQ(numbers(text, "code-cpt.lora-r256.s0.4B"), (Numbers{1e-5, 5086, 4069, 1000, 1017, 639631360}));
+  EXPECT_EQ(numbers(text, "code-cpt.lora-r16.s0.8B"), (Numbers{1e-5, 10173, 8138, 1000, 2035, 39976960}));
+  EXPECT_EQ(numbers(text, "code-cpt.lora-r16.s0.16B"), (Numbers{1e-5, 20345, 16276, 1000, 4069, 39976960}));
+}
+
+TEST(PaperGrid, MathCptHasItsOwnRates) {
+  const std::string text = describe_grid(paper("math-cpt"));
+  EXPECT_EQ(numbers(text, "math-cpt.full.s0.20B"), (Numbers{1e-5, 25431, 0, 1000, 5086, 6738415616}));
+  EXPECT_EQ(numbers(text, "math-cpt.lora-r256.s0.20B"), (Numbers{4e-5, 25431, 0, 1000, 5086, 639631360}));
+}
+
+TEST(PaperGrid, IftHasARunForEachNumberOfEpochs) {
+  const std::string code = describe_grid(paper("code-ift"));
+  const std::vector<std::pair<std::string, double>> batches{
+      {"1ep", 193}, {"2ep", 386}, {"4ep", 772}, {"8ep", 1544}, {"16ep", 3088}};
+  for (const auto& [epochs, n] : batches) {
+    const double warmup = std::floor(0.1 * n);
+    EXPECT_EQ(numbers(code, "code-ift.full.s0." + epochs), (Numbers{5e-5, n, 0, warmup, 0, 6738415616}));
+    EXPECT_EQ(numbers(code, "code-ift.lora-r64.s0." + epochs), (Numbers{2e-4, n, 0, warmup, 0, 159907840}));
+    EXPECT_EQ(numbers(code, "code-ift.lora-r256.s0." + epochs), (Numbers{1e-4, n, 0, warmup, 0, 639631360}));
+  }
+  const std::string math = describe_grid(paper("math-ift"));
+  EXPECT_EQ(numbers(math, "math-ift.full.s0.1ep")[0], 1e-5);
+  EXPECT_EQ(numbers(math, "math-ift.lora-r16.s0.16ep")[0], 1e-4);
+  EXPECT_EQ(numbers(math, "math-ift.lora-r256.s0.16ep")[0], 5e-5);
+}
+
+TEST(PaperGrid, OptionsAreThePapers) {
+  for (const char* name : {"code-cpt", "math-cpt", "code-ift", "math-ift"}) {
+    const Request request = paper(name);
+    const Study study = read_study(request.file, request.assignments);
+    for (const Job& job : jobs_of(study)) {
+      if (job.stage != "train" && job.stage != "branch") continue;
+      const TrainOptions o = options_of(study, job.run, "");
+      const bool math_ift = std::string(name) == "math-ift";
+      EXPECT_EQ(o.optimizer.name, "lion") << job.id;
+      EXPECT_EQ(o.optimizer.beta1, 0.9);
+      EXPECT_EQ(o.optimizer.beta2, 0.95);
+      EXPECT_EQ(o.optimizer.weight_decay, std::string(name) == "code-cpt" ? 1e-6 : 0) << job.id;
+      EXPECT_EQ(o.train.max_gradient_norm, 1);
+      EXPECT_EQ(o.train.batch_size, math_ift ? 768 : 192) << job.id;
+      EXPECT_EQ(o.train.micro_batch_size, math_ift ? 24 : 6) << job.id;
+      EXPECT_EQ(o.data.sequence_length, math_ift ? 1024 : 4096) << job.id;
+      if (job.run.rank == 0) continue;
+      EXPECT_EQ(o.lora.alpha, 2.0 * static_cast<double>(job.run.rank)) << job.id;
+      EXPECT_EQ(o.lora.dropout, 0.05);
+    }
+  }
+}
+
+// A duration within the warm-up: 318 batches of a warm-up of 1000. Both end as the fact says: risen to 0.318
+// of the peak, or fallen to nothing from 0.254.
+TEST(PaperGrid, ShortDurationsRiseToTheirEndOrFallFromWhereTheyAre) {
+  for (const char* rule : {"warmup", "scaled"}) {
+    Request request = paper("code-cpt");
+    request.assignments.push_back(std::string("grid.experiments.code-cpt.short_branches=") + rule);
+    const Study study = read_study(request.file, request.assignments);
+    for (const Job& job : jobs_of(study)) {
+      if (job.id != "code-cpt.full.s0.250M") continue;
+      TrainOptions o = options_of(study, job.run, "");
+      shape_schedule(job.run, course_of(job.run.experiment, o, job.run.duration, 0), o);
+      const ScheduleSpec spec = schedule_spec({.name = o.schedule.name,
+                                               .warmup = o.schedule.warmup,
+                                               .scale = o.schedule.scale,
+                                               .cooldown = o.schedule.cooldown,
+                                               .alpha_f_decay = 1},
+                                              {.steps = 318});
+      const auto rate = [&](int64_t step) { return o.optimizer.learning_rate * multiplier(spec, step); };
+      const bool rises = std::string(rule) == "warmup";
+      EXPECT_NEAR(rate(254), 0.254e-5, 1e-18);  // a few roundings of numbers near 1e-5
+      EXPECT_NEAR(rate(317), rises ? 0.317e-5 : 0.254e-5 / 64, 1e-18);
+    }
+  }
+}
+
+class SmallGrid : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream english(folder_ / "english.jsonl"), math(folder_ / "math.jsonl");
+    for (int i = 0; i < 300; ++i) {
+      std::string words, signs;
+      for (int w = 0; w < 40; ++w) {
+        words += fmt_word((i * 31 + w * 17) % 97) + " ";
+        signs += "\\frac{" + std::to_string((i * 7 + w) % 50) + "}{x_" + std::to_string(w % 9) + "} + ";
+      }
+      english << json{{"text", words}}.dump() << "\n";
+      math << json{{"text", signs}}.dump() << "\n";
+    }
+  }
+  static std::string fmt_word(int n) {
+    std::string word;
+    for (int k = 0; k < 3 + n % 4; ++k) word += static_cast<char>('a' + (n * (k + 3) + k) % 26);
+    return word;
+  }
+  Request request(double minutes) const {
+    return {.file = kSource + "/configs/study/grid-mini.yaml",
+            .assignments = {"grid.texts.english.path=" + (folder_ / "english.jsonl"),
+                            "grid.texts.latex.path=" + (folder_ / "math.jsonl"),
+                            "grid.bases.tiny.vocab_size=320"},
+            .output = folder_ / "out",
+            .command = "lethe study",
+            .max_minutes = minutes};
+  }
+  std::vector<json> lines() const {
+    std::vector<json> found;
+    std::ifstream file(folder_ / "out/results.jsonl");
+    for (std::string line; std::getline(file, line);) found.push_back(json::parse(line));
+    return found;
+  }
+  test::Folder folder_;
+};
+
+TEST_F(SmallGrid, GoesOnWhereTheTimeWasUpAndKeepsNoCheckpoint) {
+  // Each call has time for part of the jobs: a fiftieth of a second, and a step at least.
+  int calls = 0;
+  while (!run_grid(request(0.02 / 60)) && calls < 400) ++calls;
+  EXPECT_GT(calls, 1);
+  ASSERT_LT(calls, 400);
+  const Request asked = request(0);
+  const std::vector<Job> jobs = jobs_of(read_study(asked.file, asked.assignments));
+  std::multiset<std::string> finished;
+  std::set<std::string> runs;
+  int studies = 0;
+  for (const json& line : lines()) {
+    const std::string kind = line.at("kind");
+    if (kind == "study") ++studies;
+    if (kind == "job") finished.insert(line.at("job").get<std::string>());
+    if (kind == "run") runs.insert(line.at("job").get<std::string>());
+  }
+  EXPECT_EQ(studies, 1);
+  EXPECT_EQ(finished.size(), jobs.size());
+  for (const Job& job : jobs) EXPECT_EQ(finished.count(job.id), 1) << job.id;
+  EXPECT_TRUE(runs.contains("latex.lora-r2.s0.6.144K.scale0.5"));
+  for (const auto& entry : fs::recursive_directory_iterator(folder_ / "out/jobs")) {
+    EXPECT_FALSE(entry.path().filename() == "checkpoints") << entry.path();
+  }
+  const auto before = lines().size();
+  EXPECT_TRUE(run_grid(request(0)));
+  EXPECT_EQ(lines().size(), before);  // nothing is done twice
+}
+
+// A stopped and resumed grid comes to the same losses as one that ran through.
+TEST_F(SmallGrid, AStopChangesNoLoss) {
+  int calls = 0;
+  while (!run_grid(request(0.02 / 60)) && calls < 400) ++calls;
+  const std::vector<json> stopped = lines();
+  fs::remove_all(folder_ / "out");
+  ASSERT_TRUE(run_grid(request(0)));
+  const auto losses = [](const std::vector<json>& all) {
+    std::map<std::string, double> found;
+    for (const json& l : all) {
+      if (l.at("kind") == "score")
+        found[l.at("job").get<std::string>() + l.at("name").get<std::string>()] = l.at("value");
+    }
+    return found;
+  };
+  EXPECT_EQ(losses(stopped), losses(lines()));
+}
+
+TEST_F(SmallGrid, AWrongKeyIsRefusedByItsName) {
+  Request asked = request(0);
+  asked.assignments.push_back("grid.experiments.latex.duration=3 epochs");
+  try {
+    run_grid(asked);
+    FAIL() << "an unknown key was taken";
+  } catch (const ConfigError& e) {
+    EXPECT_NE(std::string(e.what()).find("grid.experiments.latex.duration"), std::string::npos) << e.what();
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+}  // namespace
+}  // namespace lethe::grid

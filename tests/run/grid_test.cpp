@@ -1,11 +1,15 @@
 // A grid study: the paper's numbers in its graph, and a small grid run, interrupted and gone on with.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
+#include "optim/schedule.h"
 #include "tests/files.h"
 #include "tools/study/grid/jobs.h"
 #include "tools/study/grid/runner.h"

@@ -88,7 +88,8 @@ std::vector<json> spectrum_job(const Place& place, const Job& job) {
     if (values.size() > kMostValues) values.resize(kMostValues);
     lines.push_back({{"kind", "spectrum"},
                      {"job", job.subject},
-                     {"tokens", job.run.duration.count},
+                     {"tokens", job.run.duration.unit == Duration::Unit::tokens ? json(job.run.duration.count)
+                                                                                : json(nullptr)},
                      {"layer", s.layer},
                      {"module", s.module},
                      {"rows", s.rows},

@@ -237,7 +237,8 @@ Analysis intruder_analysis(const Grid& grid) {
       std::vector<Observation> means, forgot;
       for (const Run* run : runs_with_spectra(grid, panel, condition)) {
         std::vector<Observation> matrices;
-        for (const ChangeSpectrum* s : course_of_change(grid, *run).rbegin()->second)
+        const Spectra last = course_of_change(grid, *run).rbegin()->second;
+        for (const ChangeSpectrum* s : last)
           matrices.push_back({0, intruders_of(*s)});
         const Estimate mean = estimate_of(matrices);
         if (!mean.known()) continue;

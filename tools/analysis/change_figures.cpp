@@ -48,7 +48,7 @@ std::vector<double> shown(const std::map<double, Spectra>& course) {
 }
 
 Look shade(size_t index, size_t count, double tokens) {
-  return {.label = compact(tokens) + " tokens",
+  return {.label = short_count(tokens) + " tokens",
           .color = fmt::format("s{}", shade_colors - static_cast<int>(count - index))};
 }
 
@@ -164,7 +164,7 @@ Analysis layer_rank_analysis(const Grid& grid) {
       "The least number of singular values of tuned − base that hold 90% of its variance, {}, seed {}. After "
       "{} "
       "tokens the medians over layers, of as many as there could be: {}.",
-      full.panel->name(), full.run->seed, compact(full.course.rbegin()->first), joined(words));
+      full.panel->name(), full.run->seed, short_count(full.course.rbegin()->first), joined(words));
   return found;
 }
 
@@ -238,8 +238,7 @@ Analysis intruder_analysis(const Grid& grid) {
       for (const Run* run : runs_with_spectra(grid, panel, condition)) {
         std::vector<Observation> matrices;
         const Spectra last = course_of_change(grid, *run).rbegin()->second;
-        for (const ChangeSpectrum* s : last)
-          matrices.push_back({0, intruders_of(*s)});
+        for (const ChangeSpectrum* s : last) matrices.push_back({0, intruders_of(*s)});
         const Estimate mean = estimate_of(matrices);
         if (!mean.known()) continue;
         means.push_back({run->seed, mean.value, mean.over_seeds / 1.96});

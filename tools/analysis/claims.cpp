@@ -16,7 +16,7 @@ report::Drawing drawing_of(const Claim& claim) {
                     .label = c.panel + ": " + c.label,
                     .look = c.look,
                     .cells = {c.value},
-                    .note = c.decides ? fmt::format("{}   {}", with_interval(c.value, claim.decimals),
+                    .note = c.decides ? fmt::format("{} · {}", with_interval(c.value, claim.decimals),
                                                     words_of(c.verdict))
                                       : with_interval(c.value, claim.decimals)});
   return forest(rows, {{claim.unit, claim.mark}});

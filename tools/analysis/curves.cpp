@@ -125,7 +125,7 @@ Analysis analysis_of(const Grid& grid, Role role, const char* missing) {
 
 std::string duration_words(const Panel& panel, double duration) {
   if (panel.by_epochs) return fmt::format("{:g} epoch{}", duration, duration == 1 ? "" : "s");
-  return report::compact(duration) + " tokens";
+  return short_count(duration) + " tokens";
 }
 
 Analysis learning_analysis(const Grid& grid) {

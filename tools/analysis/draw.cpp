@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 
@@ -49,7 +50,13 @@ Axis axis_of(const std::string& title, const std::vector<Line>& lines, const std
     for (const Dot& dot : line.dots)
       if (dot.y.known()) values.push_back(dot.y.value);
   const Range range = range_of(values);
-  const double span = range.high - range.low;
+  std::vector<double> widths;
+  for (const Line& line : lines)
+    for (const Dot& dot : line.dots)
+      if (dot.y.known() && !std::isnan(dot.y.half_width())) widths.push_back(dot.y.half_width());
+  // Half of the intervals fit in any case.
+  const double usual_width = widths.empty() ? 0 : 1.1 * median_of(widths).value;
+  const double span = std::max(range.high - range.low, usual_width);
   for (const Line& line : lines) {
     for (const Dot& dot : line.dots) {
       if (!dot.y.known() || std::isnan(dot.y.half_width())) continue;
@@ -80,7 +87,17 @@ Axis marked_axis(const std::string& title, std::vector<double> values,
 
 Axis duration_axis(const std::vector<double>& values, bool by_epochs) {
   return marked_axis(by_epochs ? "Epochs" : "Tokens trained on", values,
-                     [&](double v) { return by_epochs ? fmt::format("{:g}", v) : compact(v); });
+                     [&](double v) { return by_epochs ? fmt::format("{:g}", v) : short_count(v); });
+}
+
+std::string short_count(double value) {
+  std::string text = compact(value), unit;
+  if (!text.empty() && std::isalpha(static_cast<unsigned char>(text.back())))
+    unit = text.back(), text.pop_back();
+  if (text.find('.') == std::string::npos) return text + unit;
+  while (text.back() == '0') text.pop_back();
+  if (text.back() == '.') text.pop_back();
+  return text + unit;
 }
 
 void draw_lines(Svg& svg, const Frame& frame, const std::vector<Line>& lines, bool end_labels) {

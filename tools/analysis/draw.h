@@ -22,7 +22,7 @@ struct Line {
 };
 
 // An axis that holds all values, and their intervals as far as they reach no further beyond the values than
-// the values' own span: one wide interval must not press all else together.
+// the values' own span or the middle interval: one wide interval must not press all else together.
 report::Axis axis_of(const std::string& title, const std::vector<Line>& lines,
                      const std::vector<double>& others = {}, int max_ticks = 6);
 
@@ -31,6 +31,9 @@ report::Axis marked_axis(const std::string& title, std::vector<double> values,
                          const std::function<std::string(double)>& label);
 // Durations: epochs, or tokens.
 report::Axis duration_axis(const std::vector<double>& values, bool by_epochs);
+
+// "8M", "1.5M", "960": three significant digits without needless zeros.
+std::string short_count(double value);
 
 // Lines with markers and intervals, side by side by some pixels where several have the same x, and their
 // labels at the right edge. Intervals that leave the frame are cut there.

@@ -97,14 +97,33 @@ void draw_way(Svg& svg, const Frame& frame, const Way& way, double ux, double uy
   }
 }
 
-void draw_labels(Svg& svg, const Frame& frame, const std::vector<Way>& ways, double ux, double uy) {
-  std::vector<Box> taken;
-  for (const Way& way : ways) {
-    for (size_t i = 0; i < way.cells.size(); ++i) {
-      const Place at = frame.place({ux * way.forgotten[i].value, uy * way.learned[i].value});
-      taken.push_back({at.x - 8, at.y - 8, at.x + 8, at.y + 8});
+// What labels keep away from: markers, intervals and the front's line, as small boxes.
+void add_obstacles(const Frame& frame, const Way& way, double ux, double uy, std::vector<Box>& taken) {
+  constexpr double half = 4;
+  for (size_t i = 0; i < way.cells.size(); ++i) {
+    const Estimate x = scaled(way.forgotten[i], ux), y = scaled(way.learned[i], uy);
+    const Place at = frame.place({x.value, y.value});
+    taken.push_back({at.x - 8, at.y - 8, at.x + 8, at.y + 8});
+    if (!std::isnan(x.half_width()))
+      taken.push_back({frame.x(x.low()) - 2, at.y - 2, frame.x(x.high()) + 2, at.y + 2});
+    if (!std::isnan(y.half_width()))
+      taken.push_back({at.x - 2, frame.y(y.high()) - 2, at.x + 2, frame.y(y.low()) + 2});
+  }
+  for (size_t i = 1; i < way.front.size(); ++i) {
+    const Place from = frame.place({ux * way.front[i - 1].forgotten, uy * way.front[i - 1].learned});
+    const Place to = frame.place({ux * way.front[i].forgotten, uy * way.front[i].learned});
+    const int pieces = 1 + static_cast<int>(std::hypot(to.x - from.x, to.y - from.y) / half);
+    for (int piece = 0; piece <= pieces; ++piece) {
+      const double share = static_cast<double>(piece) / pieces;
+      const Place at{from.x + share * (to.x - from.x), from.y + share * (to.y - from.y)};
+      taken.push_back({at.x - half, at.y - half, at.x + half, at.y + half});
     }
   }
+}
+
+void draw_labels(Svg& svg, const Frame& frame, const std::vector<Way>& ways, double ux, double uy) {
+  std::vector<Box> taken;
+  for (const Way& way : ways) add_obstacles(frame, way, ux, uy, taken);
   for (const Way& way : ways) {
     const Place last = frame.place({ux * way.forgotten.back().value, uy * way.learned.back().value});
     const double width = text_width(way.condition.label, font_size);

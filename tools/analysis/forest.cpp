@@ -58,7 +58,7 @@ Drawing forest(const std::vector<Row>& rows, const std::vector<Column>& columns)
     at.push_back(down + kRow / 2);
     down += kRow;
   }
-  const double left = 26 + std::max(120.0, widest(rows, &Row::label));
+  const double left = 26 + std::max({120.0, widest(rows, &Row::label), 1.08 * widest(rows, &Row::group)});
   const auto count = static_cast<double>(columns.size());
   const double right = left + count * kPlot + (count - 1) * kGap;
   const double notes = widest(rows, &Row::note);

@@ -73,7 +73,7 @@ Variation variation_of(const Grid& grid, const Panel& panel, const std::vector<C
 }
 
 // Points each row at the usual one it is compared with, where that was run at the same duration.
-void pair_up(Variation& v) {
+void pair_up(Variation& v, bool keep_usual) {
   for (Varied& row : v.rows) {
     const Condition* const usual = usual_for(row.condition, v.usual);
     const bool there = usual && std::any_of(v.rows.begin(), v.rows.end(), [&](const Varied& other) {
@@ -81,6 +81,7 @@ void pair_up(Variation& v) {
                        });
     row.usual = there && usual->like != row.condition.like ? usual : nullptr;
   }
+  if (keep_usual) return;
   // Usual conditions that nothing is compared with are out of place, but for full fine-tuning.
   std::erase_if(v.rows, [&](const Varied& row) {
     const bool is_usual = std::any_of(v.usual.begin(), v.usual.end(),
@@ -142,7 +143,7 @@ void add_rows(const Grid& grid, const Variation& v, std::vector<Row>& rows, Tabl
 using Candidates = std::vector<Condition> (*)(const Grid&, const Panel&);
 
 Analysis analysis_of(const Grid& grid, const char* name, const char* title, Candidates candidates,
-                     const char* intro, const char* missing) {
+                     const char* intro, const char* missing, bool keep_usual = false) {
   Analysis found{.name = name, .title = title};
   found.table.columns = {"family",   "target", "condition",    "compared_with",
                          "duration", "unit",   "learning_rate"};
@@ -152,7 +153,7 @@ Analysis analysis_of(const Grid& grid, const char* name, const char* title, Cand
   std::string words;
   for (const Panel& panel : grid.panels()) {
     Variation v = variation_of(grid, panel, candidates(grid, panel));
-    pair_up(v);
+    pair_up(v, keep_usual);
     if (std::none_of(v.rows.begin(), v.rows.end(), [](const Varied& row) { return row.usual; })) continue;
     add_words(grid, v, words);
     add_rows(grid, v, rows, found.table);
@@ -180,7 +181,7 @@ Analysis regularisation_analysis(const Grid& grid) {
   return analysis_of(grid, "regularisation", "LoRA against weight decay and attention dropout",
                      along<Setting::weight_decay, Setting::attention_dropout>,
                      "What regularising full fine-tuning does beside what LoRA does. ",
-                     "No run of the file varies weight decay or attention dropout.");
+                     "No run of the file varies weight decay or attention dropout.", true);
 }
 
 Analysis modules_analysis(const Grid& grid) {

@@ -6,6 +6,7 @@
 
 namespace lethe {
 
+int advise_command(const std::vector<std::string>& arguments);
 int batches_command(const std::vector<std::string>& arguments);
 int bench_command(const std::vector<std::string>& arguments);
 int convert_command(const std::vector<std::string>& arguments);

@@ -6,25 +6,10 @@
 #include <vector>
 
 #include "tools/analysis/measure.h"
+#include "tools/analysis/setting.h"
 #include "tools/report/plot.h"
 
 namespace lethe::analysis {
-
-// What runs of one panel differ in beside method, rank, learning rate, duration and seed.
-enum class Setting {
-  modules,
-  alpha,  // alpha / rank
-  weight_decay,
-  attention_dropout,
-  replay,
-  scale,
-  width,
-  base_tokens,
-  base_target_share
-};
-
-// The value of a run in a setting as text: "all", "2", "0.05".
-std::string text_on(Setting setting, const Run& run);
 
 // One training regime on one target.
 struct Panel {

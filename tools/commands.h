@@ -6,6 +6,7 @@
 
 namespace lethe {
 
+int advise_command(const std::vector<std::string>& arguments);
 int batches_command(const std::vector<std::string>& arguments);
 int bench_command(const std::vector<std::string>& arguments);
 int convert_command(const std::vector<std::string>& arguments);
@@ -19,6 +20,7 @@ int lint_command(const std::vector<std::string>& arguments);
 int merge_command(const std::vector<std::string>& arguments);
 int options_command(const std::vector<std::string>& arguments);
 int plan_command(const std::vector<std::string>& arguments);
+int report_command(const std::vector<std::string>& arguments);
 int spectrum_command(const std::vector<std::string>& arguments);
 int study_command(const std::vector<std::string>& arguments);
 int tokenize_command(const std::vector<std::string>& arguments);

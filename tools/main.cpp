@@ -10,6 +10,8 @@ namespace {
 constexpr lethe::Command commands[] = {
     {"study", "a base, full fine-tuning and LoRA, and a report of what each learned and forgot",
      lethe::study_command},
+    {"advise", "a configuration to begin with, from the literature", lethe::advise_command},
+    {"report", "a study's report, from its results alone", lethe::report_command},
     {"train", "one run: full or LoRA, from text and a model to a trained model", lethe::train_command},
     {"plan", "bytes, FLOPs and the program of a run, before anything is allocated", lethe::plan_command},
     {"tune", "times the algorithms of a run's matrix products on the GPU and keeps the fastest",

@@ -42,11 +42,17 @@ int spectrum_command(const std::vector<std::string>& arguments) {
       found = intruder_dimensions(c.rows, c.columns, c.base.data(), after.data());
     }
     if (json) {
-      nlohmann::json line{{"tensor", s.tensor},       {"layer", s.layer},
-                          {"module", s.module},       {"rows", s.rows},
-                          {"columns", s.columns},     {"singular_values", s.singular_values},
-                          {"rank90", s.rank90},       {"stable_rank", s.stable_rank},
-                          {"frobenius", s.frobenius}, {"relative_change", s.relative_change}};
+      nlohmann::json line{{"tensor", s.tensor},
+                          {"layer", s.layer},
+                          {"module", s.module},
+                          {"rows", s.rows},
+                          {"columns", s.columns},
+                          {"singular_values", s.singular_values},
+                          {"rank90", s.rank90},
+                          {"stable_rank", s.stable_rank},
+                          {"effective_rank", effective_rank(s.singular_values)},
+                          {"frobenius", s.frobenius},
+                          {"relative_change", s.relative_change}};
       if (intruders) line["intruder_dimensions"] = found;
       std::cout << line.dump() << "\n";
       return;

@@ -7,83 +7,20 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "tools/report/entry.h"
 
 namespace lethe::report {
 namespace {
 
 using nlohmann::json;
 
-// One JSON object of the file, which knows where it stands when a key is not as it must be.
-class Entry {
- public:
-  Entry(const json& object, const std::string& file, std::string where)
-      : object_(object), file_(file), where_(std::move(where)) {
-    if (!object.is_object()) fail("is not a JSON object");
-  }
-
-  [[noreturn]] void fail(const std::string& what) const { throw FormatError(file_, where_, what); }
-
-  std::string text(const char* key) const {
-    const json& value = at(key);
-    if (!value.is_string()) wrong(key, "a string");
-    return value.get<std::string>();
-  }
-  int64_t integer(const char* key) const {
-    const json& value = at(key);
-    if (!value.is_number_integer()) wrong(key, "an integer");
-    return value.get<int64_t>();
-  }
-  int64_t integer_or(const char* key, int64_t if_null) const {
-    return at(key).is_null() ? if_null : integer(key);
-  }
-  // null: a number that was not finite, which JSON cannot write.
-  double number(const char* key) const {
-    const json& value = at(key);
-    if (value.is_null()) return unknown;
-    if (!value.is_number()) wrong(key, "a number");
-    return value.get<double>();
-  }
-  bool boolean(const char* key) const {
-    const json& value = at(key);
-    if (!value.is_boolean()) wrong(key, "true or false");
-    return value.get<bool>();
-  }
-  std::vector<double> numbers(const char* key) const {
-    const json& value = at(key);
-    if (!value.is_array() ||
-        !std::all_of(value.begin(), value.end(), [](const json& v) { return v.is_number(); })) {
-      wrong(key, "an array of numbers");
-    }
-    return value.get<std::vector<double>>();
-  }
-  Method method() const {
-    const std::string word = text("method");
-    if (word == "full") return Method::full;
-    if (word == "lora") return Method::lora;
-    if (word == "base") return Method::base;
-    wrong("method", "full, lora or base");
-  }
-  Entry child(const char* key) const {
-    return Entry(at(key), file_, fmt::format("{}: key \"{}\"", where_, key));
-  }
-  bool has(const char* key) const { return object_.contains(key) && !object_.at(key).is_null(); }
-  const std::string& where() const { return where_; }
-
-  [[noreturn]] void wrong(const char* key, const char* wanted) const {
-    fail(fmt::format("key \"{}\" must be {}, not {}", key, wanted, at(key).dump().substr(0, 60)));
-  }
-
- private:
-  const json& at(const char* key) const {
-    const auto found = object_.find(key);
-    if (found == object_.end()) fail(fmt::format("key \"{}\" is missing", key));
-    return *found;
-  }
-
-  const json& object_;
-  const std::string& file_;
-  std::string where_;
-};
+Method method_of(const Entry& entry) {
+  const std::string word = entry.text("method");
+  if (word == "full") return Method::full;
+  if (word == "lora") return Method::lora;
+  if (word == "base") return Method::base;
+  entry.wrong("method", "full, lora or base");
+}
 
 ModelInfo model_of(const Entry& entry) {
   return {.hidden_size = entry.integer("hidden_size"),
@@ -125,7 +62,7 @@ Study study_of(const Entry& entry) {
 Run run_of(const Entry& entry) {
   return {.name = entry.text("run"),
           .label = entry.text("label"),
-          .method = entry.method(),
+          .method = method_of(entry),
           .rank = entry.integer_or("rank", 0),
           .alpha = entry.number("alpha"),
           .learning_rate = entry.number("learning_rate"),
@@ -148,7 +85,7 @@ Point point_of(const Entry& entry) {
 }
 
 SweepTrial trial_of(const Entry& entry) {
-  return {.method = entry.method(),
+  return {.method = method_of(entry),
           .rank = entry.integer_or("rank", 0),
           .label = entry.text("label"),
           .learning_rate = entry.number("learning_rate"),

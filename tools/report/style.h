@@ -17,6 +17,8 @@ std::string color_variables(bool dark);
 // How many data colours there are: classes c0 (full fine-tuning), c1 ... for LoRA by rank. Beside them "cb"
 // for the base.
 constexpr int data_colors = 7;
+// One hue from light to dark, for what has an order: classes s0 ... s4.
+constexpr int shade_colors = 5;
 
 constexpr double font_size = 12;
 

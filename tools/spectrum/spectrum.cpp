@@ -57,14 +57,29 @@ double stable_rank(const std::vector<double>& values) {
   return is_zero(values) ? 0 : relative_square_sum(values);
 }
 
+double effective_rank(const std::vector<double>& values) {
+  if (is_zero(values)) return 0;
+  double sum = 0, entropy = 0;
+  for (const double value : values) sum += value / values[0];
+  for (const double value : values) {
+    const double share = value / values[0] / sum;
+    if (share > 0) entropy -= share * std::log(share);
+  }
+  return std::exp(entropy);
+}
+
 double frobenius_norm(const std::vector<double>& values) {
   return is_zero(values) ? 0 : values[0] * std::sqrt(relative_square_sum(values));
 }
 
 int64_t intruder_dimensions(int64_t rows, int64_t columns, const double* base, const double* tuned,
                             int64_t count, double epsilon) {
-  const Svd before = singular_value_decomposition(rows, columns, base);
-  const Svd after = singular_value_decomposition(rows, columns, tuned);
+  return intruder_dimensions(rows, columns, singular_value_decomposition(rows, columns, base),
+                             singular_value_decomposition(rows, columns, tuned), count, epsilon);
+}
+
+int64_t intruder_dimensions(int64_t rows, int64_t columns, const Svd& before, const Svd& after, int64_t count,
+                            double epsilon) {
   if (is_zero(after.values)) return 0;
   const double noise =
       after.values[0] * static_cast<double>(std::max(rows, columns)) * std::numeric_limits<double>::epsilon();

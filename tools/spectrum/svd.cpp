@@ -16,9 +16,7 @@ extern "C" void dorgqr_(const int* m, const int* n, const int* k, double* a, con
                         const double* tau, double* work, const int* lwork, int* info);
 
 namespace lethe {
-namespace {
-
-void check(int64_t rows, int64_t columns, const double* a) {
+void check_matrix(int64_t rows, int64_t columns, const double* a) {
   constexpr int64_t limit = std::numeric_limits<int>::max();
   if (rows < 0 || columns < 0 || rows > limit || columns > limit) {
     throw ShapeError("singular values", fmt::format("a matrix of {} x {}", rows, columns));
@@ -31,10 +29,12 @@ void check(int64_t rows, int64_t columns, const double* a) {
   }
 }
 
+namespace {
+
 // LAPACK reads the row-major A [rows, columns] as the column-major A^T. With A^T = U' S V'^T, A = V' S U'^T:
 // its V'^T buffer, read row by row, is A's left vectors, and its U' buffer A's right vectors transposed.
 Svd decompose(int64_t rows, int64_t columns, const double* a, bool vectors) {
-  check(rows, columns, a);
+  check_matrix(rows, columns, a);
   Svd result;
   if (rows == 0 || columns == 0) return result;
   const int m = static_cast<int>(columns), n = static_cast<int>(rows), k = std::min(m, n);
@@ -94,7 +94,7 @@ Svd singular_value_decomposition(int64_t rows, int64_t columns, const double* a)
 
 Svd truncated_svd(int64_t rows, int64_t columns, const double* a, int64_t rank, int64_t passes,
                   const Rng& draws) {
-  check(rows, columns, a);
+  check_matrix(rows, columns, a);
   const int64_t most = std::min(rows, columns), wanted = std::min(rank, most);
   const int64_t l = std::min(wanted + 10, most);
   if (wanted <= 0) return {};

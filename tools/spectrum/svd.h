@@ -28,9 +28,12 @@ struct Svd {
   std::vector<double> right_transposed;  // [k, columns]: rows are the right singular vectors
 };
 
-// The singular values of the row-major a [rows, columns], descending; empty when a side is 0.
 // Throws ShapeError for a negative size or one beyond LAPACK's integers, RunError for an element that is not
-// finite (named by its row and column), LapackError when dgesdd does not converge.
+// finite (named by its row and column).
+void check_matrix(int64_t rows, int64_t columns, const double* a);
+
+// The singular values of the row-major a [rows, columns], descending; empty when a side is 0.
+// Throws as check_matrix does, and LapackError when dgesdd does not converge.
 std::vector<double> singular_values(int64_t rows, int64_t columns, const double* a);
 
 // The same with the singular vectors (the thin ones).

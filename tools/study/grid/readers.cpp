@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "tools/eval/evaluation.h"
+#include "tools/spectrum/analyse.h"
 #include "tools/spectrum/change.h"
 
 namespace lethe::grid {
@@ -82,23 +83,31 @@ json samples_line(const std::string& id, const eval::Summary& s) {
 
 std::vector<json> spectrum_job(const Place& place, const Job& job) {
   std::vector<json> lines;
-  visit_changes(place.base_model(*job.run.base), place.model(job.subject), [&](const WeightChange& change) {
-    const Spectrum s = spectrum_of(change);
+  const std::string base = place.base_model(*job.run.base);
+  const int64_t layers = open_model_folder(base).config.num_hidden_layers;
+  const std::unique_ptr<SvdSolver> solver = lapack_solver();  // the GPU trains meanwhile
+  visit_changes(base, place.model(job.subject), [&](const WeightChange& change) {
+    // Two whole decompositions more for each matrix: the first, the middle and the last layer stand for all.
+    const bool intruders = change.layer == 0 || change.layer == layers / 2 || change.layer == layers - 1;
+    std::vector<double> tuned = change.base;
+    for (size_t i = 0; i < tuned.size(); ++i) tuned[i] += change.change[i];
+    const ChangeAnalysis s =
+        analyse_change(change.rows, change.columns, change.base.data(), tuned.data(), *solver, intruders);
     std::vector<double> values = s.singular_values;
     if (values.size() > kMostValues) values.resize(kMostValues);
     lines.push_back({{"kind", "spectrum"},
                      {"job", job.subject},
                      {"tokens", job.run.duration.unit == Duration::Unit::tokens ? json(job.run.duration.count)
                                                                                 : json(nullptr)},
-                     {"layer", s.layer},
-                     {"module", s.module},
-                     {"rows", s.rows},
-                     {"columns", s.columns},
+                     {"layer", change.layer},
+                     {"module", change.module},
+                     {"rows", change.rows},
+                     {"columns", change.columns},
                      {"singular_values", values},
                      {"rank90", s.rank90},
                      {"stable_rank", s.stable_rank},
-                     {"effective_rank", nullptr},
-                     {"intruder_dimensions", nullptr}});
+                     {"effective_rank", s.effective_rank},
+                     {"intruder_dimensions", intruders ? json(s.intruder_dimensions) : json(nullptr)}});
   });
   return lines;
 }

@@ -17,6 +17,8 @@ namespace {
 using nlohmann::json;
 using report::Entry;
 
+constexpr int64_t kEndOfRun = -1;  // a score's step, until its run is known
+
 std::string word(const Entry& entry, const char* key, std::initializer_list<std::string_view> known) {
   const std::string found = entry.text(key);
   if (std::find(known.begin(), known.end(), found) == known.end())
@@ -84,7 +86,7 @@ Run run_of(const Entry& entry) {
 Score score_of(const Entry& entry) {
   const std::string role = word(entry, "role", {"learning", "forgetting"});
   return {.job = entry.text("job"),
-          .step = entry.integer("step"),
+          .step = entry.integer_or("step", kEndOfRun),
           .tokens = entry.number("tokens"),
           .role = role == "learning" ? Role::learning : Role::forgetting,
           .name = entry.text("name"),
@@ -140,10 +142,18 @@ class Reader {
         throw FormatError(file_, where,
                           fmt::format("key \"job\": neither \"{}\" nor what it depends on has a run", job));
     }
+    for (Score& score : records_.scores) {
+      if (score.step == kEndOfRun) put_at_end(score, *records_.run_of(score.job));
+    }
     return std::move(records_);
   }
 
  private:
+  static void put_at_end(Score& score, const Run& run) {
+    score.step = run.steps;
+    if (std::isnan(score.tokens)) score.tokens = run.duration_tokens;
+  }
+
   void add(const Entry& entry) {
     const std::string kind = entry.text("kind");
     if (!has_study_ && kind != "study") entry.fail("comes before the line of kind \"study\"");

@@ -47,6 +47,7 @@ struct Run {
 enum class Role { learning, forgetting };
 
 // What a model scored on held-out text or on a benchmark. Losses are in nats per token, all else are shares.
+// A line whose step is null was scored at the end of its run.
 struct Score {
   std::string job;
   int64_t step = 0;
@@ -61,7 +62,7 @@ struct ChangeSpectrum {
   std::string job, module;
   double tokens = unknown;
   int64_t layer = 0, rows = 0, columns = 0, rank90 = 0;
-  std::vector<double> singular_values;  // descending, the largest
+  std::vector<double> singular_values;  // descending, the largest; no figure draws them
   double stable_rank = unknown, effective_rank = unknown;
   int64_t intruder_dimensions = -1;  // -1: not counted
 };

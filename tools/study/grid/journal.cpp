@@ -36,6 +36,8 @@ void Journal::take(const json& line) {
   const std::string kind = line.at("kind");
   if (kind == "study") begun_ = true;
   if (kind == "job") finished_.insert(line.at("job"));
+  if (kind == "run")
+    ends_[line.at("job")] = {.step = line.at("steps"), .tokens = line.value("tokens", json())};
   if (kind == "score" && line.at("metric") == "loss") {
     losses_[line.at("job").get<std::string>() + "\n" + line.at("name").get<std::string>()] =
         line.at("value").is_number() ? line.at("value").get<double>()
@@ -52,6 +54,12 @@ double Journal::loss(const std::string& job, const std::string& text) const {
   const std::lock_guard lock(mutex_);
   const auto found = losses_.find(job + "\n" + text);
   return found == losses_.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
+}
+
+RunEnd Journal::end_of(const std::string& job) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = ends_.find(job);
+  return found == ends_.end() ? RunEnd{} : found->second;
 }
 
 void Journal::append(const std::vector<json>& lines) {

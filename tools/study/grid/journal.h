@@ -10,6 +10,11 @@
 
 namespace lethe::grid {
 
+// Where a run ended, as JSON: null of what its line does not tell.
+struct RunEnd {
+  nlohmann::json step, tokens;
+};
+
 class Journal {
  public:
   // Reads what is there; what a kill left of an unfinished job is cut off. Throws FormatError, IoError.
@@ -19,6 +24,7 @@ class Journal {
   bool finished(const std::string& job) const;
   // The last loss of `text` that a job's run came to; NaN: it diverged, or there is none.
   double loss(const std::string& job, const std::string& text) const;
+  RunEnd end_of(const std::string& job) const;
   // Appends at once. The last line has kind "job", or it is the study's own.
   void append(const std::vector<nlohmann::json>& lines);
 
@@ -30,6 +36,7 @@ class Journal {
   bool begun_ = false;
   std::set<std::string> finished_;
   std::map<std::string, double> losses_;
+  std::map<std::string, RunEnd> ends_;  // by job
 };
 
 }  // namespace lethe::grid

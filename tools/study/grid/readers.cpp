@@ -16,7 +16,13 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr size_t kMostValues = 512;
+// The report draws the ranks alone, which are computed of all of them; these show the shape.
+constexpr size_t kMostValues = 32;
+
+// To 5 significant digits: what a line of JSON is long by.
+double short_number(double value) {
+  return std::stod(fmt::format("{:.5g}", value));
+}
 
 // The number a benchmark is quoted by.
 const eval::Metric& main_metric(const eval::Summary& s) {
@@ -27,14 +33,14 @@ const eval::Metric& main_metric(const eval::Summary& s) {
   return s.metrics.front();
 }
 
-json score_of(const std::string& id, const Benchmarks& b, const eval::Summary& s) {
+json score_of(const std::string& id, const RunEnd& end, const Benchmarks& b, const eval::Summary& s) {
   const eval::Metric& m = main_metric(s);
   const bool learning = std::ranges::find(b.learning, s.task) != b.learning.end();
   const auto number = [](double v) { return std::isfinite(v) ? json(v) : json(nullptr); };
   return {{"kind", "score"},
           {"job", id},
-          {"step", nullptr},
-          {"tokens", nullptr},
+          {"step", end.step},
+          {"tokens", end.tokens},
           {"role", learning ? "learning" : "forgetting"},
           {"name", s.task},
           {"metric", m.name == "acc"      ? "accuracy"
@@ -95,6 +101,7 @@ std::vector<json> spectrum_job(const Place& place, const Job& job) {
         analyse_change(change.rows, change.columns, change.base.data(), tuned.data(), *solver, intruders);
     std::vector<double> values = s.singular_values;
     if (values.size() > kMostValues) values.resize(kMostValues);
+    std::ranges::transform(values, values.begin(), short_number);
     lines.push_back({{"kind", "spectrum"},
                      {"job", job.subject},
                      {"tokens", job.run.duration.unit == Duration::Unit::tokens ? json(job.run.duration.count)
@@ -112,7 +119,7 @@ std::vector<json> spectrum_job(const Place& place, const Job& job) {
   return lines;
 }
 
-std::vector<json> eval_job(const Study& study, const Place& place, const Job& job) {
+std::vector<json> eval_job(const Study& study, const Place& place, const Job& job, const RunEnd& end) {
   std::vector<json> lines;
   const std::string folder = place.folder(job.id);
   fs::create_directories(folder);
@@ -121,7 +128,7 @@ std::vector<json> eval_job(const Study& study, const Place& place, const Job& jo
     eval::EvaluationRequest request = request_of(study, place, job, b);
     request.output = fmt::format("{}/documents-{}.jsonl", folder, number++);
     for (const eval::Summary& s : eval::evaluate(std::move(request)).tasks) {
-      lines.push_back(score_of(job.subject, b, s));
+      lines.push_back(score_of(job.subject, end, b, s));
       if (b.samples > 1) lines.push_back(samples_line(job.subject, s));
     }
   }

@@ -9,6 +9,7 @@
 namespace lethe::grid {
 
 std::vector<nlohmann::json> spectrum_job(const Place& place, const Job& job);
-std::vector<nlohmann::json> eval_job(const Study& study, const Place& place, const Job& job);
+std::vector<nlohmann::json> eval_job(const Study& study, const Place& place, const Job& job,
+                                     const RunEnd& end);
 
 }  // namespace lethe::grid

@@ -80,7 +80,8 @@ class Runner {
     const auto begun = Clock::now();
     Trained made;
     if (job.stage == "eval") {
-      made.lines = diverged(job.subject) ? std::vector<json>{} : eval_job(study_, place_, job);
+      made.lines = diverged(job.subject) ? std::vector<json>{}
+                                         : eval_job(study_, place_, job, journal_.end_of(job.subject));
       made.finished = true;
       made.device = device_;
     } else if (job.stage == "base" && !job.run.base->path.empty()) {
@@ -123,6 +124,7 @@ class Runner {
                    {"replay", 0.0},
                    {"scale", 1.0},
                    {"duration_tokens", nullptr},
+                   {"tokens", 0},
                    {"epochs", nullptr},
                    {"steps", 0},
                    {"trainable_parameters", parameter_count(model.config)},

@@ -8,10 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <sstream>
 
 #include "engine/error.h"
 #include "tests/analysis/grid_sample.h"
+#include "tools/analysis/grid.h"
 #include "tools/analysis/records.h"
 
 namespace lethe::analysis {
@@ -112,6 +114,74 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   const size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   return text.replace(at, from.size(), to);
+}
+
+// An evaluation may write null for the step and the tokens of its scores: they stand at the run's end.
+TEST(GridReport, AScoreWithoutAStepStandsAtItsRunsEnd) {
+  const std::string text = grid_text({.seeds = 1, .rates = false, .settings = false, .widths = false});
+  std::string without;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line); without += line + "\n") {
+    if (line.find("hellaswag") == std::string::npos) continue;
+    line =
+        replaced(replaced(line, "\"step\":100", "\"step\":null"), "\"tokens\":1000000.0", "\"tokens\":null");
+  }
+  const Records records = read_records(file_of(without));
+  int64_t seen = 0;
+  for (const Score& score : records.scores) {
+    if (score.name != "hellaswag") continue;
+    ++seen;
+    EXPECT_EQ(score.step, 100);
+    EXPECT_EQ(score.tokens, records.run_of(score.job)->duration_tokens) << score.job;
+  }
+  EXPECT_GT(seen, 3);
+  const std::string with_steps = folder(), without_steps = folder();
+  write_report(file_of(text), with_steps);
+  write_report(file_of(without), without_steps);
+  EXPECT_EQ(files_in(with_steps), files_in(without_steps));
+}
+
+// A model that was given has no loss of its own. The best of several rates is still the best, and no run
+// counts as diverged for it.
+TEST(GridReport, ABaseWithoutAScoreLeavesTheBestRateTheBest) {
+  std::string text;
+  std::istringstream lines(
+      grid_text({.seeds = 1, .instructions = false, .settings = false, .widths = false}));
+  for (std::string line; std::getline(lines, line);) {
+    const bool of_base = line.find("\"job\":\"base-0\",\"kind\":\"score\"") != std::string::npos;
+    const bool diverged = line.find("\"diverged\":true") != std::string::npos;
+    if (of_base || diverged || line.find("\"value\":null") != std::string::npos) continue;
+    text += line + "\n";
+  }
+  const Records records = read_records(file_of(text));
+  const Grid grid(records);
+  const Panel& panel = grid.panels().front();
+  for (const Condition& condition : grid.main_conditions(panel))
+    EXPECT_EQ(grid.cells(panel, condition).back().learning_rate, rule_of(condition.like->rank, false).best);
+  const std::string output = folder();
+  write_report(file_of(text), output);
+  EXPECT_FALSE(fs::exists(output + "/figures/learning_rate.svg"));
+}
+
+// docs/results is what the report makes of the results beside it. A PNG depends on the program that draws it.
+TEST(GridReport, ThePublishedResultsAreMadeAgainByteForByte) {
+  const std::string published = std::string(LETHE_SOURCE_DIR) + "/docs/results/one-gpu", output = folder();
+  write_report(published + "/results.jsonl", output);
+  const auto comparable = [](std::map<std::string, std::string> files) {
+    std::erase_if(files, [](const auto& file) {
+      return file.first.ends_with(".png") || file.first == "results.jsonl";
+    });
+    for (auto& [name, text] : files)
+      if (name == "report.md") text = std::regex_replace(text, std::regex(R"(, \[PNG\]\([^)]*\))"), "");
+    return files;
+  };
+  const auto made = comparable(files_in(output)), kept = comparable(files_in(published));
+  ASSERT_GT(made.size(), 20u);
+  for (const auto& [name, text] : made) {
+    ASSERT_TRUE(kept.contains(name)) << name;
+    EXPECT_TRUE(kept.at(name) == text) << name << " differs: lethe report docs/results/one-gpu/results.jsonl";
+  }
+  EXPECT_EQ(made.size(), kept.size());
 }
 
 TEST(GridReport, WrongFilesAreNamed) {

@@ -36,7 +36,11 @@ std::vector<Cell> Grid::cells(const Panel& panel, const Condition& condition) co
     const auto merit = [&](const Cell& cell) {
       const bool diverged =
           std::any_of(cell.runs.begin(), cell.runs.end(), [](const Run* run) { return run->diverged; });
-      const Estimate learned = estimate_of(gains(cell, panel.learning.front()));
+      // All of a condition start from one base: where it was not scored, the last scores give the same order.
+      const Measure& measure = panel.learning.front();
+      std::vector<Observation> reached = values(cell, measure);
+      for (Observation& one : reached) one.value = measure.gain(0, one.value);
+      const Estimate learned = estimate_of(reached);
       return std::tuple(!diverged && learned.known(), cell.runs.size(),
                         learned.known() ? learned.value : -INFINITY);
     };

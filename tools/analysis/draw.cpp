@@ -39,6 +39,14 @@ void draw_interval(Svg& svg, const Frame& frame, double x, const Estimate& y, co
   if (top < bottom) svg.line({x, top}, {x, bottom}, "line thin " + color);
 }
 
+// Whether the tie of a line's label would cross words that stand above the base's line.
+bool ends_just_above(const Frame& frame, const std::vector<Line>& lines, double base) {
+  return std::any_of(lines.begin(), lines.end(), [&](const Line& line) {
+    const double up = line.dots.empty() ? -1 : frame.y(base) - frame.y(line.dots.back().y.value);
+    return up >= 0 && up < 30;
+  });
+}
+
 }  // namespace
 
 Axis axis_of(const std::string& title, const std::vector<Line>& lines, const std::vector<double>& others,
@@ -114,22 +122,26 @@ void draw_lines(Svg& svg, const Frame& frame, const std::vector<Line>& lines, bo
     svg.polyline(stretch, "line " + look.color + (look.dashed ? " dashed" : ""));
   }
   std::vector<Series> ends;
+  for (const Line& line : lines) {
+    Series end{.look = line.look};
+    for (const Dot& dot : line.dots)
+      if (frame.holds({dot.x, dot.y.value})) end.values.push_back({dot.x, dot.y.value});
+    ends.push_back(std::move(end));
+  }
+  if (end_labels) frame.draw_end_labels(svg, ends);  // below the markers that they are tied to
   for (size_t i = 0; i < lines.size(); ++i) {
-    Series end{.look = lines[i].look};
+    const Look& look = lines[i].look;
     for (size_t j = 0; j < lines[i].dots.size(); ++j) {
       const Dot& dot = lines[i].dots[j];
       const Place value{dot.x, dot.y.value};
       if (!frame.holds(value)) {
-        svg.cross({at[i][j], frame.box().top + 5}, 4, "cross " + end.look.color, "not on the scale");
+        svg.cross({at[i][j], frame.box().top + 5}, 4, "cross " + look.color, "not on the scale");
         continue;
       }
-      end.values.push_back(value);
-      svg.marker(end.look.marker, {at[i][j], frame.y(value.y)}, 3.6, "mark " + end.look.color,
-                 fmt::format("{}: {}", end.look.label, with_interval(dot.y, 4)));
+      svg.marker(look.marker, {at[i][j], frame.y(value.y)}, 3.6, "mark " + look.color,
+                 fmt::format("{}: {}", look.label, with_interval(dot.y, 4)));
     }
-    ends.push_back(std::move(end));
   }
-  if (end_labels) frame.draw_end_labels(svg, ends);
 }
 
 double label_room(const std::vector<Line>& lines) {
@@ -157,7 +169,8 @@ void draw_panel(Svg& svg, const Box& outer, const std::string& title, const Axis
   const Frame frame(inner, x, y);
   frame.draw(svg);
   svg.text({inner.left, inner.top - 10}, Anchor::start, "panel-title", title);
-  if (std::isfinite(base)) frame.draw(svg, Guide{.y = base, .words = "base"});
+  if (std::isfinite(base))
+    frame.draw(svg, Guide{.y = base, .words = "base", .below = ends_just_above(frame, lines, base)});
   draw_lines(svg, frame, lines);
 }
 

@@ -22,10 +22,11 @@ std::vector<Line> lines_of(const Grid& grid, const Swept& swept, const Measure& 
   for (const RateSweep& sweep : swept.sweeps) {
     Line line{.look = sweep.condition.look};
     for (size_t i = 0; i < sweep.cells.size(); ++i) {
-      const bool diverged = !sweep.learned[i].known();
+      // One that ended far worse than the base would press all others together.
+      const bool off = !sweep.learned[i].known() || sweep.learned[i].value < 0;
       line.dots.push_back(
           {sweep.cells[i].learning_rate,
-           diverged ? Estimate{} : scaled(estimate_of(grid.gains(sweep.cells[i], measure)), measure.unit())});
+           off ? Estimate{} : scaled(estimate_of(grid.gains(sweep.cells[i], measure)), measure.unit())});
     }
     lines.push_back(std::move(line));
   }
@@ -39,6 +40,17 @@ int64_t near_best(const RateSweep& sweep, const BestRate& best) {
   return std::count_if(sweep.learned.begin(), sweep.learned.end(),
                        [&](const Estimate& e) { return e.known() && e.value >= least; }) -
          1;
+}
+
+// False where the base was not scored: then nothing tells what a run that ended well has learned.
+bool has_gains(const Swept& swept) {
+  for (const RateSweep& sweep : swept.sweeps) {
+    for (size_t i = 0; i < sweep.cells.size(); ++i) {
+      const bool diverged = std::ranges::any_of(sweep.cells[i].runs, &Run::diverged);
+      if (diverged || sweep.learned[i].known()) return true;
+    }
+  }
+  return false;
 }
 
 std::string words_of(const Swept& swept) {
@@ -105,17 +117,22 @@ Analysis learning_rate_analysis(const Grid& grid) {
   for (const Panel& panel : grid.panels()) {
     Swept swept{&panel, rate_sweeps(grid, panel)};
     if (swept.sweeps.empty()) continue;
+    if (!has_gains(swept)) {
+      words += panel.name() + ": the base has no score to count from. ";
+      continue;
+    }
     words += words_of(swept);
     add_rows(grid, swept, found.table);
     all.push_back(std::move(swept));
   }
   if (all.empty()) {
-    found.words = "No method of the file was run at two learning rates of one duration.";
+    found.words =
+        "No method of the file, with a base that was scored, was run at two learning rates of one duration.";
     return found;
   }
   found.words =
       "The best rate is the vertex of the parabola through the best of those tried and its neighbours; a "
-      "cross marks a run that diverged. " +
+      "cross marks a run that diverged or ended worse than the base. " +
       words;
   found.figure = draw(grid, all);
   return found;

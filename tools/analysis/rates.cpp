@@ -41,7 +41,9 @@ std::optional<BestRate> best_rate(const RateSweep& sweep) {
   }
   if (!best || best->index == 0 || best->index + 1 == sweep.cells.size()) return best;
   const size_t i = best->index;
-  if (!sweep.learned[i - 1].known() || !sweep.learned[i + 1].known()) return best;
+  // A run that ended worse than its base is no point of a parabola about the best.
+  for (const size_t beside : {i - 1, i + 1})
+    if (!sweep.learned[beside].known() || sweep.learned[beside].value < 0) return best;
   const double left = std::log10(sweep.cells[i - 1].learning_rate) - best->exponent;
   const double right = std::log10(sweep.cells[i + 1].learning_rate) - best->exponent;
   // y = y_i + slope x + bend x^2 through both neighbours; bend < 0 because y_i is the greatest.

@@ -94,7 +94,7 @@ void write_report(const std::string& results_path, const std::string& output_dir
       continue;
     }
     replace_file(figure + ".svg", report::standalone_svg(*analysis.figure, analysis.title));
-    if (converts) converts = report::convert_to_png(figure + ".svg", figure + ".png", 1.5);
+    if (converts) converts = report::convert_to_png(figure + ".svg", figure + ".png", 1.25);
     replace_file(table, csv_of(analysis.table));
   }
   if (!converts)

@@ -111,7 +111,7 @@ void Frame::draw(Svg& svg, const Guide& guide) const {
   if (!std::isfinite(guide.y) || guide.y < y_.range.low || guide.y > y_.range.high) return;
   const double at = y(guide.y);
   svg.line({box_.left, at}, {box_.right, at}, guide.css_class);
-  const bool room_above = at > line_height + 2;
+  const bool room_above = !guide.below && at > line_height + 2;
   svg.text({box_.right - 4, room_above ? at - 6 : at + 14}, Anchor::end, "note", guide.words);
 }
 

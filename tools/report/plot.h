@@ -47,6 +47,7 @@ struct Guide {
   double y = 0;
   std::string words;
   std::string css_class = "line cb thin dashed";
+  bool below = false;  // the words stand below the line
 };
 
 // A rectangle of the drawing between two axes; places data in it.

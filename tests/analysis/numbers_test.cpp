@@ -189,13 +189,18 @@ RateSweep sweep_with(const std::vector<double>& exponents, const std::vector<dou
 }
 
 TEST(Rates, AnUnevenGridAndItsEdges) {
-  // 1 - (x + 2.9)^2 at -4, -3, -2.5: the vertex is found whatever the distances.
-  const auto at = [](double x) { return 1 - (x + 2.9) * (x + 2.9); };
+  // 2 - (x + 2.9)^2 at -4, -3, -2.5, nowhere below 0: the vertex is found whatever the distances.
+  const auto at = [](double x) { return 2 - (x + 2.9) * (x + 2.9); };
   const auto inner = best_rate(sweep_with({-4, -3, -2.5}, {at(-4), at(-3), at(-2.5)}));
   EXPECT_NEAR(inner->exponent, -2.9, 1e-9) << "rounding of log10(10^x) over differences of 0.01";
   EXPECT_NEAR(inner->half_width, 0.5, 1e-9);
   EXPECT_TRUE(std::isnan(best_rate(sweep_with({-4, -3, -2}, {1, 2, 3}))->half_width));
   EXPECT_TRUE(std::isnan(best_rate(sweep_with({-4, -3, -2}, {1, 2, unknown}))->half_width));
+  // 0.1 at -2 ended better than its base; -3 collapsed and tells nothing of where the best lies.
+  EXPECT_FALSE(std::isnan(best_rate(sweep_with({-4, -3, -2}, {1, 2, 0.1}))->half_width));
+  const auto beside_collapse = best_rate(sweep_with({-4, -3, -2}, {1, 2, -3}));
+  EXPECT_NEAR(beside_collapse->exponent, -3, 1e-9);
+  EXPECT_TRUE(std::isnan(beside_collapse->half_width));
   EXPECT_FALSE(best_rate(sweep_with({-4, -3}, {unknown, unknown})));
 }
 

@@ -1,4 +1,5 @@
 // A grid study: the paper's numbers in its graph, and a small grid run, interrupted and gone on with.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,6 +13,7 @@
 #include "optim/schedule.h"
 #include "tests/files.h"
 #include "tools/study/grid/jobs.h"
+#include "tools/study/grid/journal.h"
 #include "tools/study/grid/runner.h"
 
 namespace lethe::grid {
@@ -180,6 +182,14 @@ TEST_F(SmallGrid, GoesOnWhereTheTimeWasUpAndKeepsNoCheckpoint) {
     if (kind == "study") ++studies;
     if (kind == "job") finished.insert(line.at("job").get<std::string>());
     if (kind == "run") runs.insert(line.at("job").get<std::string>());
+    if (kind == "score") {
+      EXPECT_TRUE(line.at("step").is_number_integer()) << line;
+    }
+    if (kind == "spectrum") {
+      EXPECT_LE(line.at("singular_values").size(), 32u);
+      for (const double value : line.at("singular_values"))
+        EXPECT_EQ(std::stod(fmt::format("{:.5g}", value)), value) << "5 digits";
+    }
   }
   EXPECT_EQ(studies, 1);
   EXPECT_EQ(finished.size(), jobs.size());
@@ -209,6 +219,23 @@ TEST_F(SmallGrid, AStopChangesNoLoss) {
     return found;
   };
   EXPECT_EQ(losses(stopped), losses(lines()));
+}
+
+// What a benchmark's line takes from its run's.
+TEST_F(SmallGrid, AJournalKnowsWhereARunEnded) {
+  const std::string path = folder_ / "journal.jsonl";
+  std::ofstream(path) << R"({"kind":"run","job":"a","steps":7,"tokens":448.0})"
+                      << "\n"
+                      << R"({"kind":"run","job":"old","steps":3})"
+                      << "\n"
+                      << R"({"kind":"job","job":"a"})"
+                      << "\n";
+  const Journal journal(path);
+  EXPECT_EQ(journal.end_of("a").step, 7);
+  EXPECT_EQ(journal.end_of("a").tokens, 448);
+  EXPECT_EQ(journal.end_of("old").step, 3);
+  EXPECT_TRUE(journal.end_of("old").tokens.is_null());
+  EXPECT_TRUE(journal.end_of("nobody").step.is_null());
 }
 
 TEST_F(SmallGrid, AWrongKeyIsRefusedByItsName) {

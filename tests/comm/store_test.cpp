@@ -50,14 +50,14 @@ TEST(Store, WaitsUntilAKeyIsSetOrTimeIsUp) {
 
 TEST(Store, OfAnotherRunIsNotJoined) {
   Two two;
-  two.place.token = "u";
+  two.place.token += "u";
   expect_parts(message_of<CommError>([&] { Store::join(two.place, 1, kSoon); }), {"rank 1", "127.0.0.1"});
 }
 
 TEST(Store, WhosePortIsTakenServesAtTheNext) {
   const Two two;
   StorePlace place = two.place;
-  place.token = "other run";
+  place.token += "other run";
   place.ports = 16;
   const auto first = Store::serve(place, kPatience);
   EXPECT_GT(first->port(), two.first->port());

@@ -235,6 +235,26 @@ TEST_F(Interrupted, ByTheDeathOfARankAllEndAndTheLastCheckpointIsWhole) {
   }
 }
 
+TEST(Stopped, ARankThatStandsStillEndsTheRunInTheSecondsThatWereSet) {
+  const Folder folder;
+  Strings arguments = train(folder, {"train.batch_size=6", "train.duration=100000 steps",
+                                     "train.save_every=20", "train.eval_every=0"});
+  arguments.insert(arguments.end(), {"--hang-seconds", "2"});
+  RunningCommand command(launch(of_ranks(3, arguments)));
+  wait_for_checkpoint(command, folder);
+  const std::vector<pid_t> processes = children_of(command.pid());
+  ASSERT_EQ(processes.size(), 3u);
+  ::kill(processes[2], SIGSTOP);
+  const auto start = std::chrono::steady_clock::now();
+  const CommandResult result = command.wait();
+  EXPECT_EQ(result.status, 3) << result.err;
+  // The limit, the watch's pauses, and what mpirun takes to end the others.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  expect_parts(result.err, {"the run ends", "heard before", "   2  "});
+  expect_gone(processes);
+  EXPECT_TRUE(newest_checkpoint(folder / "run/checkpoints").has_value());
+}
+
 // One chain of runs: each goes on from the newest checkpoint, saves after every step and loses a rank at a
 // random moment, of starting up too.
 TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) {

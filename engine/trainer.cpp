@@ -98,6 +98,7 @@ Trainer::Pending Trainer::queue(const std::vector<MicroBatch>& micro_batches, in
     pack.send();
     session_.run(i == 0 ? programs_.first : programs_.next);
   }
+  if (before_update_) before_update_();
   session_.run(programs_.update);
   const std::array ranges = {range_of(session_, step::loss_sum), range_of(session_, step::gradient_norm),
                              range_of(session_, step::parameters_moved)};

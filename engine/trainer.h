@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/session.h"
@@ -55,6 +57,9 @@ class Trainer {
   StepResult step_now(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
                       const std::vector<double>& learning_rates);
 
+  // Called before each step's update is queued, the one program that changes weights and their state.
+  void set_before_update(std::function<void()> call) { before_update_ = std::move(call); }
+
   // Whether the device has a queued step still to finish.
   bool busy() const { return pending_ && !pending_->values->ready(); }
   // Whether a result was not taken yet.
@@ -72,6 +77,7 @@ class Trainer {
 
   Session& session_;
   StepPrograms programs_;
+  std::function<void()> before_update_;
   std::optional<Pending> pending_;
 };
 

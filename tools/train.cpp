@@ -103,6 +103,7 @@ int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& 
     if (first) require_disk(run->prepared(), run->session().state());
     if (arguments.resume) resumed = run->resume();
   });
+  together(*comm, [&] { run->prepare_checkpoints(); });
   if (comm->world() > 1) {
     Facts facts = facts_of(*settings);
     std::ranges::copy(run->facts(), std::back_inserter(facts));
@@ -124,6 +125,7 @@ int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& 
   if (log) {
     observer.on_step = [&](const StepRecord& r) { log->step(r); };
     observer.on_examination = [&](const Examination& e) { log->examination(e); };
+    observer.on_checkpoint = [&](const CheckpointTimes& t) { log->checkpoint(t); };
     observer.on_evaluation = [&](const EvaluationRecord& r) { log->evaluation(r); };
   }
   const int64_t last = train_all(*run, observer);

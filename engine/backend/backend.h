@@ -49,6 +49,13 @@ class Backend {
   // Values as they are when the programs queued so far are done. The ranges lie in one allocation.
   virtual std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges);
 
+  // Memory of the host that queue_copies is quickest with. Throws MemoryError if the system refuses.
+  virtual std::shared_ptr<std::byte> allocate_host(int64_t bytes);
+  // Copies what the programs queued so far leave on the device to memory of allocate_host, which must live
+  // until the copies are done. Programs queued later run beside them: none may change what is copied until
+  // hold_programs() was called.
+  virtual std::unique_ptr<QueuedCopies> queue_copies(std::span<const Download> parts);
+
   virtual int threads() const = 0;
   virtual Device device() const { return {DeviceKind::cpu, threads()}; }
   // Bytes of the device's own memory that an arena may have, and that were taken since the backend was made;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/architectures.h"
+#include "engine/backend/cuda_copies.h"
 #include "engine/backend/cuda_executable.h"
 #include "engine/backend/cuda_inputs.h"
 #include "engine/backend/cuda_matmuls.h"
@@ -39,6 +40,7 @@ class CudaBackend final : public Backend {
         stream_(make_stream_on(options.ordinal)),
         inputs_(stream_.get()),
         reads_(stream_.get()),
+        copies_(stream_.get(), options.ordinal),
         staging_(stream_.get()) {
     matmuls_ = std::make_unique<CudaMatmuls>(options_);
     attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(user_cache_folder("attention"));
@@ -92,6 +94,12 @@ class CudaBackend final : public Backend {
   std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges) override {
     return reads_.queue(ranges);
   }
+  std::shared_ptr<std::byte> allocate_host(int64_t bytes) override {
+    return try_allocate_pinned(std::max<int64_t>(bytes, 1));
+  }
+  std::unique_ptr<QueuedCopies> queue_copies(std::span<const Download> parts) override {
+    return copies_.queue(parts);
+  }
   void wait() override { check_cuda(cudaStreamSynchronize(stream_.get()), "the GPU's queued work"); }
 
   int threads() const override { return 1; }
@@ -117,6 +125,7 @@ class CudaBackend final : public Backend {
   CudaStream stream_;
   CudaInputs inputs_;
   CudaReads reads_;
+  CudaCopies copies_;
   CudaStaging staging_;
   std::unique_ptr<CudaMatmuls> matmuls_;
   std::unique_ptr<kernels::cuda::AttentionLibrary> attention_;

@@ -185,6 +185,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .save_every = s.get<int64_t>("train.save_every"),
       .keep_checkpoints = s.get<int64_t>("train.keep_checkpoints"),
       .log_every = s.get<int64_t>("train.log_every"),
+      .checkpoint_async = s.get<std::string>("train.checkpoint_async"),
       .tuned_products = s.get<bool>("train.tuned_products"),
   };
   if (train.batch_size % train.micro_batch_size != 0) {

@@ -67,6 +67,7 @@ struct TrainOptions {
     bool deterministic = false;
     bool graph = true;  // replay programs on a GPU
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
+    std::string checkpoint_async = "auto";  // or true, false
     bool tuned_products = true;
   } train;
   struct Eval {

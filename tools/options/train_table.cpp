@@ -154,6 +154,9 @@ std::vector<Option> train_options_list() {
       {"train.save_every", Type::integer, "500", at_least(0),
        "Write a checkpoint each time so many steps are done; 0: only at the end.", "steps"},
       {"train.keep_checkpoints", Type::integer, "2", at_least(1), "Newest checkpoints to keep."},
+      {"train.checkpoint_async", Type::text, "auto", Choices{{"auto", "true", "false"}},
+       "Whether training goes on while a checkpoint is written, from a copy in the host's memory as large as "
+       "what the process writes. true refuses a run whose copy does not fit; auto then lets training wait."},
       {"train.log_every", Type::integer, "10", at_least(1), "Report each time so many steps are done.",
        "steps"},
       {"train.tuned_products", Type::boolean, "true", AnyValue{},

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <utility>
 
 #include "engine/checkpoint.h"
 #include "engine/host_values.h"
@@ -22,6 +23,7 @@
 #include "tools/run/model_tokenizer.h"
 #include "tools/run/pissa.h"
 #include "tools/run/proof.h"
+#include "tools/run/snapshot_room.h"
 
 namespace lethe {
 namespace {
@@ -294,7 +296,10 @@ StepRecord TrainingRun::complete(StepRecord record, const StepResult& result) {
   record.result = result;
   ++steps_taken_;
   moved_ = moved_ || result.parameters_moved > 0;
-  record.compute_seconds = std::max(0.0, seconds - record.data_seconds);
+  double held = 0;  // by the copy of the state before this step
+  if (checkpoints_ && record.step == saved_step_ + 1) held = checkpoints_->held_seconds().value_or(0);
+  record.checkpoint_seconds += held;
+  record.compute_seconds = std::max(0.0, seconds - record.data_seconds - held);
   trained_seconds_ += record.compute_seconds + record.data_seconds;
   record.share_moved = static_cast<double>(result.parameters_moved) /
                        static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
@@ -334,7 +339,8 @@ std::optional<StepRecord> TrainingRun::queue_step() {
              .targets = targets_,
              .step_tokens = batch.rows * batch.tokens_per_row,
              .step_unpadded = batch.tokens,
-             .data_seconds = data_seconds};
+             .data_seconds = data_seconds,
+             .checkpoint_seconds = std::exchange(stall_seconds_, 0)};
   return record;
 }
 
@@ -415,6 +421,22 @@ void TrainingRun::write_model_at_once(const std::string& folder) const {
 }
 
 int64_t TrainingRun::train(const RunObserver& observer) {
+  prepare_checkpoints();
+  try {
+    train_steps(observer);
+  } catch (const DivergedError&) {  // which all ranks know of
+    finish_last_checkpoint();
+    throw;
+  } catch (...) {
+    if (prepared_.comm->world() == 1) finish_last_checkpoint();
+    throw;
+  }
+  on_checkpoints([](CheckpointWriter& writer) { writer.finish(); });
+  report_checkpoints(observer);
+  return step_;
+}
+
+void TrainingRun::train_steps(const RunObserver& observer) {
   const TrainOptions::Train& t = prepared_.options.train;
   const auto evaluate_now = [&] {
     for (const Evaluation& e : evaluate_all()) {
@@ -435,6 +457,8 @@ int64_t TrainingRun::train(const RunObserver& observer) {
   while (step_ < prepared_.steps) {
     if (observer.before_step) observer.before_step(step_ + 1);
     report(queue_step());
+    on_checkpoints([](CheckpointWriter& writer) { writer.poll(); });
+    report_checkpoints(observer);
     const bool last = step_ == prepared_.steps;
     const bool measure = t.eval_every > 0 && (last || step_ % t.eval_every == 0);
     if (measure) {
@@ -450,11 +474,10 @@ int64_t TrainingRun::train(const RunObserver& observer) {
     const bool save = stop || last || (t.save_every > 0 && step_ % t.save_every == 0);
     if (save) {
       report(finish_step());
-      save_checkpoint_now();
+      save_checkpoint();
     }
     if (stop) break;
   }
-  return step_;
 }
 
 std::string TrainingRun::state_json() const {
@@ -486,18 +509,80 @@ Facts TrainingRun::facts() const {
           {"first tokens", hash(hash_of_tokens(next))}};
 }
 
-void TrainingRun::save_checkpoint_now() {
-  if (prepared_.options.output.empty()) return;
-  const std::string folder = checkpoint_folder(prepared_.options);
+void TrainingRun::prepare_checkpoints() {
+  if (checkpoints_ || prepared_.options.output.empty()) return;
+  make_checkpoint_writer();
+  trainer_->set_before_update([writer = checkpoints_.get()] { writer->before_update(); });
+}
+
+// The memory may be refused on one rank alone: all then do without, or none begins.
+void TrainingRun::make_checkpoint_writer() {
+  const TrainOptions& o = prepared_.options;
+  Comm& comm = *prepared_.comm;
+  const State& state = session_->state();
+  const std::vector<int32_t> tensors = tensors_to_save(state);
+  const auto make = [&](bool beside) {
+    checkpoints_ = std::make_unique<CheckpointWriter>(
+        *session_, tensors, CheckpointWriter::Options{checkpoint_folder(o), o.train.keep_checkpoints, beside},
+        &comm);
+  };
+  if (asks_for_snapshot(o, prepared_.steps) &&
+      has_room_for_snapshot(o, *session_,
+                            Snapshot::bytes_of(state, written_by(state, tensors, comm.rank(), comm.world())),
+                            comm)) {
+    std::string refused;
+    try {
+      make(true);
+    } catch (const MemoryError& e) {
+      refused = e.what();
+    }
+    if (!on_any_rank(comm, !refused.empty())) return;
+    checkpoints_.reset();
+    if (o.train.checkpoint_async == "true") {
+      throw MemoryError("train.checkpoint_async",
+                        refused.empty() ? "another process found no memory for its snapshot" : refused);
+    }
+    log::info("checkpoints are written while training waits: " + refused);
+  }
+  make(false);
+}
+
+void TrainingRun::on_checkpoints(const std::function<void(CheckpointWriter&)>& work) {
+  if (!checkpoints_) return;
   try {
-    save_checkpoint(folder, step_, *session_, tensors_to_save(session_->state()), state_json(),
-                    prepared_.options.train.keep_checkpoints, prepared_.comm.get());
+    work(*checkpoints_);
   } catch (const RunError& e) {
-    const auto last = newest_checkpoint(folder);
-    throw RunError(
-        fmt::format("the checkpoint of step {} was not written ({}); {}", step_, e.what(),
+    const auto last = newest_checkpoint(checkpoint_folder(prepared_.options));
+    const std::string text =
+        fmt::format("the checkpoint of step {} was not written ({}); {}", checkpoints_->step(), e.what(),
                     last ? fmt::format("that of step {} is whole, --resume goes on from it", last->step)
-                         : std::string("there is no earlier one")));
+                         : std::string("there is no earlier one"));
+    if (prepared_.comm->world() > 1) throw SharedFailure{1, text};
+    throw RunError(text);
+  }
+}
+
+void TrainingRun::save_checkpoint() {
+  const auto start = Clock::now();
+  on_checkpoints([&](CheckpointWriter& writer) { writer.save(step_, state_json()); });
+  saved_step_ = step_;
+  stall_seconds_ += seconds_since(start);
+}
+
+void TrainingRun::report_checkpoints(const RunObserver& observer) {
+  if (!checkpoints_) return;
+  while (const std::optional<CheckpointTimes> times = checkpoints_->take_times()) {
+    if (observer.on_checkpoint) observer.on_checkpoint(*times);
+  }
+}
+
+void TrainingRun::finish_last_checkpoint() {
+  if (!checkpoints_) return;
+  try {
+    checkpoints_->finish();
+  } catch (const RunError& e) {
+    log::warning(
+        fmt::format("the checkpoint of step {} was not written ({})", checkpoints_->step(), e.what()));
   }
 }
 

@@ -101,8 +101,8 @@ class CheckpointWriter {
   std::exception_ptr failure_;  // the thread's, once it is done
 };
 
-// The rank that writes each of the tensors: who alone holds it; of what all hold the largest first, each by
-// the rank that has the fewest bytes so far.
+// The rank that writes each of the tensors: its owner, of weights and states alike; of those without one,
+// which all hold, the largest first, each by the rank that has the fewest bytes so far.
 std::vector<int> writers_of(const State& state, const std::vector<int32_t>& tensors, int world);
 // The tensors that this rank writes.
 std::vector<int32_t> written_by(const State& state, const std::vector<int32_t>& tensors, int rank, int world);

@@ -17,6 +17,7 @@ class MatmulLibrary;
 
 namespace lethe {
 
+class DeviceComm;
 class GradientBuilder;
 class Tape;
 struct Node;
@@ -60,6 +61,7 @@ struct CudaLaunch : Launch {
   kernels::cuda::Stream stream = nullptr;
   kernels::cuda::MatmulLibrary* matmuls = nullptr;
   kernels::cuda::AttentionLibrary* attention = nullptr;
+  DeviceComm* comm = nullptr;  // of several ranks
 };
 
 class Op {

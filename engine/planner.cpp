@@ -28,8 +28,9 @@ void check_budget(const std::string& path, int64_t begin, int64_t bytes, int64_t
                         std::max<int64_t>(0, budget - begin), budget));
 }
 
-// First and last node that touches each root; -1 where none does.
-std::vector<Placement> lifetimes(const Tape& tape) {
+// First and last node that touches each root; -1 where none does. What a node of another stream touches is in
+// use until that node is waited for.
+std::vector<Placement> lifetimes(const Tape& tape, const std::vector<int32_t>& awaited) {
   std::vector<Placement> life(tape.tensors().size());
   for (Placement& p : life) p.first = p.last = -1;
   for (int32_t n = 0; n < static_cast<int32_t>(tape.nodes().size()); ++n) {
@@ -37,7 +38,7 @@ std::vector<Placement> lifetimes(const Tape& tape) {
     const auto touch = [&](Var v) {
       Placement& p = life[static_cast<size_t>(tape.root(v).id)];
       if (p.first < 0) p.first = n;
-      p.last = n;
+      p.last = std::max(p.last, awaited[static_cast<size_t>(n)]);
     };
     for (const Output& o : node.outputs) touch(o.var);
     for (const Var v : node.inputs) touch(v);
@@ -118,7 +119,8 @@ void measure_peak(ProgramPlan& plan, const std::vector<Block>& blocks, size_t no
 ProgramPlan plan_program(const Tape& tape, const std::vector<int64_t>& persistent_offsets, int64_t base,
                          const Device& device, int64_t budget) {
   const size_t tensor_count = tape.tensors().size(), node_count = tape.nodes().size();
-  const std::vector<Placement> life = lifetimes(tape);
+  const std::vector<int32_t> awaited = awaited_before(tape);
+  const std::vector<Placement> life = lifetimes(tape, awaited);
   const std::vector<int32_t> block_of = share_in_place(tape, life);
 
   std::vector<Block> blocks;
@@ -141,8 +143,8 @@ ProgramPlan plan_program(const Tape& tape, const std::vector<int64_t>& persisten
     const int64_t bytes = node.op->workspace(node, tape, device);
     if (bytes == 0) continue;
     workspace_block[n] = static_cast<int32_t>(blocks.size());
-    const auto at = static_cast<int32_t>(n);
-    blocks.push_back({node.path + " (workspace)", Kind::workspace, bytes, at, at});
+    blocks.push_back(
+        {node.path + " (workspace)", Kind::workspace, bytes, static_cast<int32_t>(n), awaited[n]});
   }
 
   ProgramPlan plan;

@@ -73,6 +73,18 @@ int32_t State::gradient_of(int32_t parameter, DType dtype) {
                   .pitch = p.pitch});
 }
 
+void State::set_owner(int32_t index, int owner, bool absent) {
+  const auto root = [&](int32_t i) {
+    while ((*this)[i].parent >= 0) i = (*this)[i].parent;
+    return i;
+  };
+  for (int32_t i = 0; i < size(); ++i) {
+    if (root(i) != index) continue;
+    infos_[static_cast<size_t>(i)].owner = owner;
+    infos_[static_cast<size_t>(i)].absent = absent;
+  }
+}
+
 std::vector<int32_t> State::trainable() const {
   std::vector<int32_t> found;
   for (int32_t i = 0; i < size(); ++i) {

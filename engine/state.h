@@ -53,6 +53,9 @@ class State {
     infos_[static_cast<size_t>(index)].trainable = trainable;
   }
 
+  // The rank that holds a tensor, and whether another one does: of its views too. The tensor is no view.
+  void set_owner(int32_t index, int owner, bool absent);
+
   // The gradient that belongs to a parameter, declared on first use with the given dtype, or a wider one: it
   // is never narrower than the parameter, and that of a vector (a gain sums over all tokens) never narrower
   // than float32.

@@ -179,6 +179,57 @@ Node& Tape::append(std::shared_ptr<const Op> op, std::vector<Var> inputs, std::v
   return nodes_.back();
 }
 
+void Tape::arrange(const std::vector<int32_t>& order) {
+  std::vector<int32_t> place(nodes_.size(), -1);  // of each old node
+  for (size_t n = 0; n < order.size(); ++n) {
+    const auto old = static_cast<size_t>(order[n]);
+    if (order.size() != nodes_.size() || old >= nodes_.size() || place[old] >= 0) {
+      throw ShapeError(name_, fmt::format("{} places, the {}-th for node {}, are no order of {} nodes",
+                                          order.size(), n, order[n], nodes_.size()));
+    }
+    place[old] = static_cast<int32_t>(n);
+  }
+  std::vector<Node> arranged;
+  arranged.reserve(nodes_.size());
+  for (const int32_t old : order) arranged.push_back(std::move(nodes_[static_cast<size_t>(old)]));
+  nodes_ = std::move(arranged);
+  for (std::vector<int32_t>& list : writers_) {
+    for (int32_t& n : list) n = place[static_cast<size_t>(n)];
+    std::ranges::sort(list);
+  }
+}
+
+void Tape::make_transient(Var root) {
+  TensorInfo& t = tensors_[static_cast<size_t>(root.id)];
+  if (t.persistent < 0 || t.parent.valid()) throw ShapeError(t.path, "is no persistent tensor of its own");
+  persistent_vars_[static_cast<size_t>(t.persistent)] = -1;
+  t.persistent = -1;
+}
+
+std::vector<int32_t> awaited_before(const Tape& tape) {
+  const auto count = static_cast<int32_t>(tape.nodes().size());
+  std::vector<int32_t> found(static_cast<size_t>(count));
+  for (int32_t n = 0; n < count; ++n) {
+    const Node& node = tape.nodes()[static_cast<size_t>(n)];
+    found[static_cast<size_t>(n)] = n;
+    if (node.stream == 0) continue;
+    std::vector<bool> written(tape.tensors().size()), read(tape.tensors().size());
+    for (const Output& o : node.outputs) written[static_cast<size_t>(tape.root(o.var).id)] = true;
+    for (const Var v : node.inputs) read[static_cast<size_t>(tape.root(v).id)] = true;
+    const auto waits = [&](const Node& later) {
+      const auto root = [&](Var v) { return static_cast<size_t>(tape.root(v).id); };
+      return later.stream == 0 &&
+             (std::ranges::any_of(later.inputs, [&](Var v) { return written[root(v)]; }) ||
+              std::ranges::any_of(
+                  later.outputs, [&](const Output& o) { return written[root(o.var)] || read[root(o.var)]; }));
+    };
+    int32_t later = n + 1;
+    while (later < count && !waits(tape.nodes()[static_cast<size_t>(later)])) ++later;
+    found[static_cast<size_t>(n)] = later;
+  }
+  return found;
+}
+
 std::string Tape::path(const std::string& name) const {
   if (scope_.empty()) return name;
   return name.empty() ? scope_ : scope_ + "." + name;

@@ -38,8 +38,9 @@ struct Node {
   bool remade = false;  // that output alone is not kept but made again; `dropped` goes before it
   // An output and an input that may share memory when the input is read here for the last time.
   std::pair<int, int> in_place{-1, -1};
-  int stream = 0;        // nodes of one stream run in order; the backend adds the waits between streams
-  bool ordered = false;  // keeps its place among all ordered nodes (collectives)
+  // 1: runs beside what follows it (collectives). Nodes of one stream run in order; the backend adds the
+  // waits between streams (awaited_before).
+  int stream = 0;
 };
 
 class Tape {
@@ -88,6 +89,12 @@ class Tape {
                const std::string& name = "");
   const std::vector<Node>& nodes() const { return nodes_; }
   std::vector<Node>& nodes() { return nodes_; }
+  // Puts the nodes into another order: the new n-th is the old order[n]-th. Throws ShapeError for what is no
+  // permutation. What the nodes compute must not hang on the difference.
+  void arrange(const std::vector<int32_t>& order);
+  // A persistent tensor's handle becomes that of a tensor that lives within one run: its views and the nodes
+  // that use it stay as they are, and the program has no handle to the persistent one any more.
+  void make_transient(Var root);
   // Nodes that write into a root's buffer, in order.
   const std::vector<int32_t>& writers(Var root) const { return writers_[static_cast<size_t>(root.id)]; }
 
@@ -125,5 +132,10 @@ class Tape {
   std::vector<Var> kept_;
   std::vector<int32_t> persistent_vars_;  // by State index: tensor id or -1
 };
+
+// By node, for those of another stream than 0: the first later node of stream 0 that uses what it writes or
+// writes what it reads, and so waits for it; the number of nodes if none does: the program's end. Until then
+// its tensors and workspace keep their memory. For nodes of stream 0: the node itself.
+std::vector<int32_t> awaited_before(const Tape& tape);
 
 }  // namespace lethe

@@ -96,8 +96,10 @@ Trainer::Pending Trainer::queue(const std::vector<MicroBatch>& micro_batches, in
                wide ? sizeof share : sizeof share32);
     }
     pack.send();
-    session_.run(i == 0 ? programs_.first : programs_.next);
+    const bool last = i + 1 == micro_batches.size();
+    session_.run(i == 0 ? programs_.first : last ? programs_.last : programs_.next);
   }
+  if (before_update_) before_update_();
   session_.run(programs_.update);
   const std::array ranges = {range_of(session_, step::loss_sum), range_of(session_, step::gradient_norm),
                              range_of(session_, step::parameters_moved)};

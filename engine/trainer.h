@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/session.h"
@@ -19,10 +21,11 @@ struct MicroBatch {
   int64_t targets = 0;    // labels that are not ignored
 };
 
-// Program numbers in the Session. `next` equals `first` where a step has one micro-batch.
+// Program numbers in the Session. All but `update` are equal where a step has one micro-batch.
 struct StepPrograms {
   size_t first = 0;   // forward and backward, gradients replaced
   size_t next = 0;    // forward and backward, gradients added to
+  size_t last = 0;    // that of a step's last micro-batch, if it has several
   size_t update = 0;  // norm, clipping, optimizer
 };
 
@@ -55,6 +58,9 @@ class Trainer {
   StepResult step_now(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
                       const std::vector<double>& learning_rates);
 
+  // Called before each step's update is queued, the one program that changes weights and their state.
+  void set_before_update(std::function<void()> call) { before_update_ = std::move(call); }
+
   // Whether the device has a queued step still to finish.
   bool busy() const { return pending_ && !pending_->values->ready(); }
   // Whether a result was not taken yet.
@@ -72,6 +78,7 @@ class Trainer {
 
   Session& session_;
   StepPrograms programs_;
+  std::function<void()> before_update_;
   std::optional<Pending> pending_;
 };
 

@@ -26,7 +26,7 @@ void fill_weights(Session& session, bool adapters, const Fill& fill) {
     const PersistentInfo& p = session.state()[i];
     // A merged factor's parts come behind it and are drawn by names of their own.
     const bool wanted = adapters || session.state().is_whole(i);
-    if (p.kind != Kind::weight || !wanted || is_adapter(p.name) != adapters) continue;
+    if (p.kind != Kind::weight || p.absent || !wanted || is_adapter(p.name) != adapters) continue;
     fill(tape, tape.persistent(i), p);
   }
   session.run_once(tape);

@@ -27,7 +27,7 @@ Linear::Linear(State& state, const std::string& path, const std::string& name, s
     }
     dora_ = lora->use_dora && rank_ > 0;
   }
-  if (dropout_ == 0 && one_scale) rank_inside_ = rank_;
+  if (dropout_ == 0 && one_scale && lora && lora->beside_weight) rank_inside_ = rank_;
   if (dora_ && dropout_ > 0) {
     throw ConfigError("lora.dropout",
                       "must be 0 with DoRA, whose magnitudes would need the base's product "

@@ -64,16 +64,21 @@ Var step_value(Tape& tape, const char* name, DType dtype, int64_t count) {
 class Sharing {
  public:
   Sharing(const Distribution& distribution, const State& state, std::vector<Parameter>& parameters)
-      : comm_(distribution.comm), shared_(distribution.world() > 1) {
+      : comm_(distribution.comm),
+        shared_(distribution.shared()),
+        lends_(distribution.sharding == Sharding::zero3) {
     if (!shared_ || distribution.sharding == Sharding::none) return;
-    std::vector<int32_t> indices;
-    for (const Parameter& p : parameters) indices.push_back(p.index);
-    owners_ = owners_of(state, indices, distribution.world());
-    for (size_t i = 0; i < parameters.size(); ++i) parameters[i].owner = owners_[i];
+    const std::vector<int> owners = weight_owners(state, distribution);
+    for (Parameter& p : parameters) {
+      p.owner = owners[static_cast<size_t>(p.index)];
+      owners_.push_back(p.owner);
+    }
   }
 
   bool shared() const { return shared_; }
   bool owned() const { return !owners_.empty(); }
+  // Whether the others hold no copy of an updated parameter.
+  bool lends() const { return lends_; }
   bool is_mine(const Parameter& parameter) const {
     return parameter.owner < 0 || parameter.owner == comm_->rank();
   }
@@ -82,7 +87,7 @@ class Sharing {
 
  private:
   std::shared_ptr<Comm> comm_;
-  bool shared_;
+  bool shared_, lends_;
   std::vector<int> owners_;  // by parameter; empty: each rank updates all
 };
 
@@ -100,24 +105,18 @@ Var state_tensor(Tape& tape, const std::string& prefix, const Parameter& paramet
   return is_mine ? tape.persistent(index) : Var{};
 }
 
-// The ranks' shares of the loss and of its gradients become those of the whole step.
-void append_sums(Tape& tape, const std::vector<Var>& gradients, const Sharing& sharing) {
-  if (!sharing.shared()) return;
-  std::vector<Var> shares{tape.persistent(step::loss_sum)};
-  if (!sharing.owned()) shares.insert(shares.end(), gradients.begin(), gradients.end());
-  ops::all_reduce(tape, shares, sharing.comm(), "gradients");
-  if (sharing.owned()) ops::reduce_to_owners(tape, gradients, sharing.owners(), sharing.comm(), "gradients");
-}
-
 // Appends norm and clip factor; returns the factor.
-Var append_norm(Tape& tape, const std::vector<Parameter>& parameters, const std::vector<Var>& gradients,
-                double max_norm, const Sharing& sharing) {
+Var append_norm(Tape& tape, const std::vector<Parameter>& parameters, double max_norm,
+                const Sharing& sharing) {
   const Var scale = tape.tensor({1}, DType::f64, "gradient_norm.scale", Kind::step_value);
   const ops::GradientNorm into{.norm = step_value(tape, step::gradient_norm, DType::f64, 1),
                                .scale = scale,
                                .halted = step_value(tape, step::halted, DType::i64, 1)};
   const Var loss = tape.persistent(step::loss_sum);
+  if (sharing.shared()) ops::all_reduce(tape, {loss}, sharing.comm(), "loss");
   if (!sharing.owned()) {
+    std::vector<Var> gradients;
+    for (const Parameter& p : parameters) gradients.push_back(tape.persistent(p.gradient));
     ops::gradient_norm(tape, gradients, loss, max_norm, into);
     return scale;
   }
@@ -125,7 +124,7 @@ Var append_norm(Tape& tape, const std::vector<Parameter>& parameters, const std:
   std::vector<int32_t> places;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!sharing.is_mine(parameters[i])) continue;
-    mine.push_back(gradients[i]);
+    mine.push_back(tape.persistent(parameters[i].gradient));
     places.push_back(static_cast<int32_t>(i));
   }
   // Of each sum one rank knows the value and the others hold zero: adding them up rounds nothing.
@@ -158,9 +157,11 @@ ops::UpdateTensors tensors_of(Tape& tape, const Parameter& parameter, const Prec
   const auto declare = [&](const std::string& prefix, DType of_state) {
     return state_tensor(tape, prefix, parameter, is_mine, of_state);
   };
-  ops::UpdateTensors tensors{.parameter = tape.persistent(parameter.index),
-                             .gradient = tape.persistent(parameter.gradient),
-                             .group = parameter.group};
+  ops::UpdateTensors tensors{.group = parameter.group};
+  if (is_mine) {
+    tensors.parameter = tape.persistent(parameter.index);
+    tensors.gradient = tape.persistent(parameter.gradient);
+  }
   tensors.m = declare(is_lion ? "lion.m/" : "adam.m/", moments);
   if (!is_lion) tensors.v = declare("adam.v/", moments);
   switch (precision.master_of(dtype)) {
@@ -196,18 +197,16 @@ void append_update(Tape& tape, const OptimizerOptions& options, const Precision&
   const Phase phase = tape.phase();
   tape.set_phase(Phase::update);
   const Var rates = step_value(tape, step::learning_rate, DType::f64, static_cast<int64_t>(groups.size()));
-  std::vector<Var> gradients, all;
-  for (const Parameter& p : parameters) gradients.push_back(tape.persistent(p.gradient));
-  append_sums(tape, gradients, sharing);
-  const Var scale = append_norm(tape, parameters, gradients, options.max_gradient_norm, sharing);
+  std::vector<Var> all;
+  const Var scale = append_norm(tape, parameters, options.max_gradient_norm, sharing);
   const Var moved = step_value(tape, step::parameters_moved, DType::i64, 1);
   const bool is_lion = options.name == "lion";
   // One node for each combination of dtypes, in the order of the first parameter that has it.
   std::vector<std::pair<int, std::vector<ops::UpdateTensors>>> nodes;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const bool is_mine = sharing.is_mine(parameters[i]);
+    if (!sharing.lends()) all.push_back(tape.persistent(parameters[i].index));
     ops::UpdateTensors tensors = tensors_of(tape, parameters[i], precision, is_lion, is_mine);
-    all.push_back(tensors.parameter);
     if (!is_mine) continue;
     tensors.stream = static_cast<uint32_t>(i);
     const int kind = ops::kind_of_update(tape, tensors, "update");
@@ -226,7 +225,7 @@ void append_update(Tape& tape, const OptimizerOptions& options, const Precision&
   }
   if (sharing.owned()) {
     ops::all_reduce(tape, {moved}, sharing.comm(), "parameters_moved");
-    ops::gather_from_owners(tape, all, sharing.owners(), sharing.comm(), "parameters");
+    if (!sharing.lends()) ops::gather_from_owners(tape, all, sharing.owners(), sharing.comm(), "parameters");
   }
   tape.set_phase(phase);
 }

@@ -29,12 +29,12 @@ struct OptimizerOptions {
 //   start; "master/<parameter>" or "remainder/<parameter>" as precision.master_of it says:
 //   initialise_optimizer sets them step::learning_rate [groups], step::gradient_norm, step::parameters_moved,
 //   step::halted
-// With several ranks the gradients and step::loss_sum are first summed over them, in place; with
-// Sharding::zero1 each parameter's gradient, norm, state and update are its owner's, which hands the
-// parameter to the others: the bits are those of Sharding::none. Every rank must record the same. Reads
-// step::index, step::seed and step::loss_sum. The gradients must have been declared: call it after backward()
-// of the first program. Throws ConfigError for options out of range, ShapeError naming a trainable tensor
-// that has no gradient.
+// With several ranks step::loss_sum is first summed over them, in place; the gradients already are
+// (append_gradient_sums). Where parameters have owners (weight_owners), each one's state and update are its
+// owner's, which hands the parameter to the others unless they only borrow it: the bits are those of
+// Sharding::none. Every rank must record the same. Reads step::index, step::seed and step::loss_sum. The
+// gradients must have been declared: call it after backward() of the first program. Throws ConfigError for
+// options out of range, ShapeError naming a trainable tensor that has no gradient.
 void append_update(Tape& tape, const OptimizerOptions& options, const Precision& precision,
                    const Distribution& distribution = {});
 

@@ -6,10 +6,13 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "engine/comm/launch.h"
+#include "engine/log.h"
 #include "tools/bench/decode_bench.h"
 #include "tools/bench/gpu_bench.h"
 #include "tools/command.h"
 #include "tools/commands.h"
+#include "tools/run/rank_devices.h"
 
 namespace lethe {
 namespace {
@@ -61,6 +64,16 @@ void add_options(CLI::App& app, BenchRequest& request) {
                  "how many of the first layers --recompute holds for; 0: all")
       ->capture_default_str();
   app.add_option("--peak", request.peak_tflops, "TFLOP/s that mfu is a share of")->capture_default_str();
+  app.add_option("--engine", request.engine,
+                 "of several processes that a launcher started, each with a GPU and a batch of its own: what "
+                 "their sums "
+                 "go through, as distributed.engine; nccl records them for one process too")
+      ->check(CLI::IsMember({"auto", "self", "mpi", "nccl"}))
+      ->capture_default_str();
+  app.add_option("--sharding", request.sharding, "what they share out: none, zero1, zero2 or zero3")
+      ->capture_default_str();
+  app.add_option("--bucket-mb", request.bucket_mb, "gradients that are summed at once, MiB")
+      ->capture_default_str();
   app.add_flag("--profile", request.profile,
                "also the time of each kind of node, beside the machine's limits");
 }
@@ -74,6 +87,20 @@ void run_on_gpu(const BenchRequest& request, TraceFile& trace, bool json) {
     line.erase("profile");
   }
   std::cout << line.dump() << "\n";
+}
+
+// Each rank times its steps, which end together; the first prints.
+int run_on_gpus(BenchRequest& request, TraceFile& trace) {
+  const RankDevice device = device_of_rank(*request.comm, request.device, request.engine);
+  if (!device.comm) throw ConfigError("--device", "several processes are timed on GPUs alone");
+  log::set_silent(request.comm->rank() != 0);
+  request.device_comm = device.comm;
+  parse_device(device.device, &request.ordinal);
+  TraceFile none;
+  const GpuBenchResult result = run_gpu_bench(request, request.comm->rank() == 0 ? trace : none);
+  if (request.comm->rank() == 0) std::cout << gpu_bench_json(result).dump() << "\n";
+  request.comm->barrier();
+  return 0;
 }
 
 void run_on_cpu(const BenchRequest& request, bool json) {
@@ -108,6 +135,9 @@ int bench_command(const std::vector<std::string>& arguments) {
     std::cout << plan_bench(request).dump() << "\n";
     return 0;
   }
+  const Launched launch = find_launched();
+  request.comm = make_comm(launch);
+  if (request.comm->world() > 1 || request.engine == "nccl") return run_on_gpus(request, trace);
   resolve_device(request);
   if (new_tokens > 0) {
     std::cout << decode_bench_json(run_decode_bench(request, new_tokens)).dump() << "\n";

@@ -9,10 +9,12 @@
 
 #include "engine/checkpoint.h"
 #include "engine/files/file_replacement.h"
+#include "engine/snapshot.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/eval/training_examiner.h"
 #include "tools/plan/describe.h"
+#include "tools/run/snapshot_room.h"
 
 namespace lethe {
 namespace {
@@ -76,12 +78,16 @@ int plan_command(const std::vector<std::string>& arguments) {
   std::optional<ExaminationFigures> examination;
   if (run && options.eval.every > 0) examination = examination_figures(*run, figures, device_of(options));
   const int64_t checkpoint = checkpoint_bytes(*programs.state, tensors_to_save(*programs.state));
+  const int64_t snapshot = asks_for_snapshot(options, run ? run->steps : -1)
+                               ? Snapshot::bytes_of(*programs.state, tensors_to_save(*programs.state))
+                               : 0;
   if (whole_request) require_free_space(options.output, checkpoint * (options.train.keep_checkpoints + 1));
   if (shards) shards->keep();
 
   if (a.json) {
     nlohmann::json json = plan_json(figures);
     json["checkpoint_bytes"] = checkpoint;
+    json["snapshot_bytes"] = snapshot;
     if (examination) {
       json["examination"] = {{"bytes", examination->bytes},
                              {"tokens", examination->tokens},
@@ -95,6 +101,10 @@ int plan_command(const std::vector<std::string>& arguments) {
   std::cout << request << describe_plan(figures)
             << fmt::format("checkpoint      {} bytes, {} kept and one more while it is written\n", checkpoint,
                            options.train.keep_checkpoints);
+  if (snapshot > 0) {
+    std::cout << fmt::format("snapshot        {} bytes of the host's memory, from which it is written\n",
+                             snapshot);
+  }
   if (examination) std::cout << describe_examination(*examination, figures);
   if (a.show) print_program(programs, figures.plan);
   return 0;

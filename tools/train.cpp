@@ -4,18 +4,22 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <thread>
 
 #include "engine/checkpoint.h"
 #include "engine/comm/launch.h"
+#include "engine/comm/watch.h"
 #include "engine/files/file_replacement.h"
 #include "engine/log.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/eval/training_examiner.h"
 #include "tools/plan/describe.h"
+#include "tools/run/rank_devices.h"
 #include "tools/run/ranks.h"
 #include "tools/run/run_log.h"
 #include "tools/run/signals.h"
@@ -61,9 +65,13 @@ void require_engine(const TrainOptions::Distributed& options, const Launched& la
   }
 }
 
+// Exit status: another rank died or stood still.
+constexpr int kRankLost = 3;
+
 struct Arguments {
   ConfigArguments config;
   bool resume = false;
+  double hang_seconds = 0;
   TraceFile trace;
 };
 
@@ -77,22 +85,42 @@ int64_t train_all(TrainingRun& run, const RunObserver& observer) {
   }
 }
 
+// Ends this process while its main thread waits; the launcher ends those that cannot.
+std::unique_ptr<Watch> watch(const Ranks& ranks, double hang_seconds) {
+  if (!ranks.store) return nullptr;
+  return std::make_unique<Watch>(ranks.store, ranks.comm->rank(), ranks.comm->world(), Seconds(hang_seconds),
+                                 [](const std::string& text) {
+                                   if (!text.empty()) fmt::print(stderr, "lethe train: {}\n", text);
+                                   // Those who are told need a moment to hear it from rank 0.
+                                   if (!text.empty()) std::this_thread::sleep_for(Seconds(0.5));
+                                   std::_Exit(kRankLost);
+                                 });
+}
+
 // Trains, tells nothing where this is not the first rank. Throws SharedFailure for what all ranks know of.
-int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& arguments) {
+int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
+  const std::shared_ptr<Comm>& comm = ranks.comm;
   const bool first = comm->rank() == 0;
   std::optional<Settings> settings;
   std::optional<PreparedRun> prepared;
   std::optional<TrainingRun> run;
   int64_t resumed = 0;
+  RankDevice device;
   const auto prepare = [&] {
-    const TrainOptions asked = train_options(*settings);
+    TrainOptions asked = train_options(*settings);
+    asked.device = device.device;
     require_engine(asked.distributed, launch);
     if (!arguments.resume && first) require_no_run(asked.output);
     prepared.emplace(prepare_run(asked, comm));
+    prepared->device_comm = device.comm;
     prepared->spec.examiner = eval::make_examiner(*prepared);
   };
+  together(*comm, [&] { settings.emplace(load_settings(train_table(), arguments.config)); });
   together(*comm, [&] {
-    settings.emplace(load_settings(train_table(), arguments.config));
+    device = device_of_rank(*comm, settings->get<std::string>("device"),
+                            settings->get<std::string>("distributed.engine"));
+  });
+  together(*comm, [&] {
     if (first) prepare();  // alone: it tokenizes, and the others find what it wrote
   });
   together(*comm, [&] {
@@ -103,6 +131,7 @@ int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& 
     if (first) require_disk(run->prepared(), run->session().state());
     if (arguments.resume) resumed = run->resume();
   });
+  together(*comm, [&] { run->prepare_checkpoints(); });
   if (comm->world() > 1) {
     Facts facts = facts_of(*settings);
     std::ranges::copy(run->facts(), std::back_inserter(facts));
@@ -119,14 +148,21 @@ int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& 
   }
   const SignalGuard signals;
   const int64_t steps = run->prepared().steps;
-  RunObserver observer{.before_step = [&](int64_t step) { arguments.trace.before_step(step, steps); },
+  std::unique_ptr<Watch> watching = watch(ranks, arguments.hang_seconds);
+  RunObserver observer{.before_step =
+                           [&](int64_t step) {
+                             if (watching) watching->at(step);
+                             arguments.trace.before_step(step, steps);
+                           },
                        .should_stop = [] { return SignalGuard::received() != 0; }};
   if (log) {
     observer.on_step = [&](const StepRecord& r) { log->step(r); };
     observer.on_examination = [&](const Examination& e) { log->examination(e); };
+    observer.on_checkpoint = [&](const CheckpointTimes& t) { log->checkpoint(t); };
     observer.on_evaluation = [&](const EvaluationRecord& r) { log->evaluation(r); };
   }
   const int64_t last = train_all(*run, observer);
+  watching.reset();
   arguments.trace.finish();
   if (run->forgot_too_much()) {
     log::info(fmt::format("ended after step {} of {}: more was forgotten than eval.stop_when_forgotten, {}",
@@ -138,10 +174,9 @@ int train(const std::shared_ptr<Comm>& comm, const Launched& launch, Arguments& 
     if (comm->world() > 1) throw SharedFailure{1, stopped};
     throw RunError(stopped);
   }
-  if (first) {
-    std::cout << run->export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"))
-              << "\n";
-  }
+  const std::string exported =
+      run->export_model(options.output + (options.method == "lora" ? "/adapter" : "/model"));
+  if (first) std::cout << exported << "\n";
   comm->barrier();  // a failing export ends the others too
   return 0;
 }
@@ -153,12 +188,18 @@ int train_command(const std::vector<std::string>& arguments) {
   Arguments asked;
   add_config_arguments(app, asked.config, train_table(), ConfigFile::required);
   app.add_flag("--resume", asked.resume, "continue from the newest complete checkpoint in the output folder");
+  app.add_option(
+         "--hang-seconds", asked.hang_seconds,
+         "of several processes: end all when none began a step, or one was not heard, for so long; 0: "
+         "never")
+      ->check(CLI::NonNegativeNumber);
   asked.trace.add_options(app);
   parse(app, arguments);
 
   const Launched launch = find_launched();
-  const std::shared_ptr<Comm> comm = make_comm(launch);
-  if (comm->world() == 1) return train(comm, launch, asked);
+  const Ranks ranks = join_ranks(launch);
+  const std::shared_ptr<Comm>& comm = ranks.comm;
+  if (comm->world() == 1) return train(ranks, launch, asked);
   log::set_silent(comm->rank() != 0);
   const auto say = [](const std::string& text) { fmt::print(stderr, "lethe train: {}\n", text); };
   const auto fail_alone = [&](int status, const char* text) {
@@ -166,7 +207,7 @@ int train_command(const std::vector<std::string>& arguments) {
     comm->end_all(status);
   };
   try {
-    return train(comm, launch, asked);
+    return train(ranks, launch, asked);
   } catch (const SharedFailure& failure) {
     if (comm->rank() == 0) say(failure.text);
     return failure.status;

@@ -1,6 +1,10 @@
 // What a backend does that has nothing to queue: everything at once.
 #include "engine/backend/backend.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 namespace lethe {
@@ -62,6 +66,21 @@ void Backend::upload_sources(std::span<const RowSource> sources) {
 
 void Backend::queue_uploads(std::span<const Upload> parts) {
   for (const Upload& p : parts) upload(p.device, p.host, p.bytes);
+}
+
+// Touched at once: memory that is not there is to be missed before training, not in its midst.
+std::shared_ptr<std::byte> Backend::allocate_host(int64_t bytes) {
+  const auto rounded =
+      static_cast<size_t>((std::max<int64_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment);
+  void* memory = std::aligned_alloc(kAlignment, rounded);
+  if (!memory) throw MemoryError("host memory", fmt::format("the system refused {} bytes", bytes));
+  std::memset(memory, 0, rounded);
+  return {static_cast<std::byte*>(memory), std::free};
+}
+
+std::unique_ptr<QueuedCopies> Backend::queue_copies(std::span<const Download> parts) {
+  for (const Download& p : parts) download_rows(p.host, p.device, p.pitch, p.row_bytes, p.rows);
+  return std::make_unique<QueuedCopies>();
 }
 
 std::unique_ptr<QueuedRead> Backend::queue_read(std::span<const DeviceRange> ranges) {

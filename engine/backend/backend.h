@@ -14,6 +14,7 @@
 namespace lethe {
 
 class CudaTrace;
+class DeviceComm;
 
 // A program bound to its place in an arena, ready to run again and again.
 class Executable {
@@ -48,6 +49,13 @@ class Backend {
   virtual void queue_uploads(std::span<const Upload> parts);
   // Values as they are when the programs queued so far are done. The ranges lie in one allocation.
   virtual std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges);
+
+  // Memory of the host that queue_copies is quickest with. Throws MemoryError if the system refuses.
+  virtual std::shared_ptr<std::byte> allocate_host(int64_t bytes);
+  // Copies what the programs queued so far leave on the device to memory of allocate_host, which must live
+  // until the copies are done. Programs queued later run beside them: none may change what is copied until
+  // hold_programs() was called.
+  virtual std::unique_ptr<QueuedCopies> queue_copies(std::span<const Download> parts);
 
   virtual int threads() const = 0;
   virtual Device device() const { return {DeviceKind::cpu, threads()}; }
@@ -85,6 +93,7 @@ struct CudaOptions {
   // is empty, the user's. They are faster and may round otherwise than the library's own choice.
   bool tuned_products = true;
   std::string matmul_cache = {};
+  std::shared_ptr<DeviceComm> comm = nullptr;  // of several ranks
 };
 
 // What keeps this build and machine from using a GPU: it is absent (a build without CUDA, no driver, no such
@@ -96,6 +105,9 @@ struct CudaTrouble {
 };
 CudaTrouble cuda_trouble(int ordinal = 0);
 bool cuda_is_available(int ordinal = 0);
+// What tells a machine's GPUs apart whatever their numbers: the PCI bus id. Throws DeviceError; "" without
+// CUDA.
+std::string cuda_device_id(int ordinal);
 // Throws DeviceError naming the trouble.
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options = {});
 
@@ -106,6 +118,7 @@ struct BackendOptions {
   std::shared_ptr<CudaTrace> trace = nullptr;  // of the GPU; may be absent
   bool tuned_products = true;                  // of a GPU: as in CudaOptions
   std::string matmul_cache = {};
+  std::shared_ptr<DeviceComm> comm = nullptr;  // of a GPU: of several ranks
 };
 
 // Whether `text` is what BackendOptions::device may be; the number of "cuda:N" goes to *ordinal.

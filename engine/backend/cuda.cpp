@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "engine/architectures.h"
+#include "engine/backend/cuda_copies.h"
 #include "engine/backend/cuda_executable.h"
 #include "engine/backend/cuda_inputs.h"
 #include "engine/backend/cuda_matmuls.h"
@@ -14,6 +16,7 @@
 #include "engine/backend/cuda_row_sources.h"
 #include "engine/backend/cuda_staging.h"
 #include "engine/backend/user_cache.h"
+#include "engine/comm/device_comm.h"
 
 namespace lethe {
 namespace {
@@ -37,8 +40,10 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(const CudaOptions& options)
       : options_(options),
         stream_(make_stream_on(options.ordinal)),
+        beside_(make_stream()),
         inputs_(stream_.get()),
         reads_(stream_.get()),
+        copies_(stream_.get(), options.ordinal),
         staging_(stream_.get()) {
     matmuls_ = std::make_unique<CudaMatmuls>(options_);
     attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(user_cache_folder("attention"));
@@ -57,12 +62,14 @@ class CudaBackend final : public Backend {
     std::shared_ptr<void> owned(made, [](void* p) { cudaFree(p); });
     check_cuda(cudaMemsetAsync(made, 0, static_cast<size_t>(wanted), stream_.get()), "cudaMemset");
     wait();
+    if (options_.comm) options_.comm->register_memory(made, wanted);
     return owned;
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    auto made = std::make_unique<CudaExecutable>(tape, plan, arena, stream_.get(), matmuls_->library(),
-                                                 *attention_, options_);
+    const CudaExecutable::Streams streams{stream_.get(), beside_.get()};
+    auto made = std::make_unique<CudaExecutable>(tape, plan, arena, streams, matmuls_->library(), *attention_,
+                                                 options_);
     matmuls_->report();
     return made;
   }
@@ -92,6 +99,12 @@ class CudaBackend final : public Backend {
   std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges) override {
     return reads_.queue(ranges);
   }
+  std::shared_ptr<std::byte> allocate_host(int64_t bytes) override {
+    return try_allocate_pinned(std::max<int64_t>(bytes, 1));
+  }
+  std::unique_ptr<QueuedCopies> queue_copies(std::span<const Download> parts) override {
+    return copies_.queue(parts);
+  }
   void wait() override { check_cuda(cudaStreamSynchronize(stream_.get()), "the GPU's queued work"); }
 
   int threads() const override { return 1; }
@@ -114,9 +127,10 @@ class CudaBackend final : public Backend {
   }
 
   CudaOptions options_;
-  CudaStream stream_;
+  CudaStream stream_, beside_;
   CudaInputs inputs_;
   CudaReads reads_;
+  CudaCopies copies_;
   CudaStaging staging_;
   std::unique_ptr<CudaMatmuls> matmuls_;
   std::unique_ptr<kernels::cuda::AttentionLibrary> attention_;
@@ -149,6 +163,13 @@ CudaTrouble cuda_trouble(int ordinal) {
   std::string trouble = gpu_trouble(fmt::format("GPU {}", ordinal), major, minor);
   const auto kind = trouble.empty() ? none : unfit;
   return {kind, std::move(trouble)};
+}
+
+std::string cuda_device_id(int ordinal) {
+  std::array<char, 32> id{};
+  check_cuda(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), ordinal),
+             fmt::format("GPU {}", ordinal));
+  return id.data();
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {

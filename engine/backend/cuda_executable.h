@@ -1,13 +1,14 @@
 // A program on the GPU: its nodes queued one after the other the first time, captured in a CUDA graph the
 // second time, and replayed as one from then on. Whatever changes from step to step lies in device memory, so
-// a replay is always right.
+// a replay is always right. Nodes of stream 1 are queued on a stream of their own, which begins behind what
+// was queued before them and is waited for where the program says (awaited_before).
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "engine/backend/backend.h"
-#include "engine/backend/cuda_check.h"
+#include "engine/backend/cuda_pinned.h"
 #include "engine/backend/cuda_trace.h"
 #include "kernels/attention_library.h"
 #include "kernels/matmul.h"
@@ -16,8 +17,12 @@ namespace lethe {
 
 class CudaExecutable final : public Executable {
  public:
-  // Prepares every node (algorithms are picked here). stream and libraries must outlive the executable.
-  CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, cudaStream_t stream,
+  struct Streams {
+    cudaStream_t main = nullptr, beside = nullptr;  // beside: of nodes of stream 1
+  };
+
+  // Prepares every node (algorithms are picked here). streams and libraries must outlive the executable.
+  CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, Streams streams,
                  kernels::cuda::MatmulLibrary& matmuls, kernels::cuda::AttentionLibrary& attention,
                  const CudaOptions& options);
   ~CudaExecutable() override;
@@ -37,18 +42,24 @@ class CudaExecutable final : public Executable {
     std::vector<Access> access;
     void* workspace;
     int64_t workspace_bytes;
+    bool beside;                    // on the stream of that name, and then:
+    CudaEvent begin, end;           // what was queued before it is done; it is done
+    std::vector<size_t> waits_for;  // steps beside that must have ended
   };
 
   CudaLaunch launch_of(const Step& step) const;
   void queue_nodes();
   void queue(const Step& step);
+  void wait_for(const std::vector<size_t>& steps);
+  bool can_be_captured() const;
   void capture();
   size_t captured_pieces() const;
   void run_timed();
 
   std::string name_;
   std::vector<Step> steps_;
-  cudaStream_t stream_;
+  std::vector<size_t> awaited_at_end_;
+  Streams streams_;
   kernels::cuda::MatmulLibrary& matmuls_;
   kernels::cuda::AttentionLibrary& attention_;
   CudaOptions options_;

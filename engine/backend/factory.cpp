@@ -9,6 +9,10 @@
 namespace lethe {
 
 #if !LETHE_WITH_CUDA
+std::string cuda_device_id(int) {
+  return "";
+}
+
 CudaTrouble cuda_trouble(int) {
   return {CudaTrouble::Kind::absent, "this build has no CUDA backend (LETHE_CUDA=ON)"};
 }
@@ -50,7 +54,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
                               .ordinal = ordinal,
                               .trace = options.trace,
                               .tuned_products = options.tuned_products,
-                              .matmul_cache = options.matmul_cache});
+                              .matmul_cache = options.matmul_cache,
+                              .comm = options.comm});
   }
   const bool unfit = trouble.kind == CudaTrouble::Kind::unfit;
   if (!automatic && unfit) throw DeviceError(options.device, trouble.text);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace lethe {
 
@@ -11,6 +12,13 @@ struct Upload {
   void* device = nullptr;
   const void* host = nullptr;
   int64_t bytes = 0;
+};
+
+// Rows without gaps on the host, `pitch` bytes apart on the device.
+struct Download {
+  std::byte* host = nullptr;
+  const void* device = nullptr;
+  int64_t pitch = 0, row_bytes = 0, rows = 0;
 };
 
 struct DeviceRange {
@@ -38,6 +46,19 @@ class QueuedRead {
   T value(size_t range) const {
     return *static_cast<const T*>(data(range));
   }
+};
+
+// Copies on their way to the host beside the programs that were queued after them. Must not outlive its
+// backend.
+class QueuedCopies {
+ public:
+  virtual ~QueuedCopies() = default;
+  // Programs that are queued from now on run when the copies are done.
+  virtual void hold_programs() {}
+  // Returns when the copies are done, in any thread. Throws DeviceError if they failed.
+  virtual void wait() {}
+  // How long hold_programs kept the device idle, once that is known.
+  virtual std::optional<double> held_seconds() { return 0.0; }
 };
 
 }  // namespace lethe

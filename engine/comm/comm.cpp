@@ -7,6 +7,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "kernels/sum_ranks.h"
+
 namespace lethe {
 namespace {
 
@@ -14,8 +16,8 @@ constexpr int64_t kBytesAtOnce = 4 << 20;
 
 template <class Body>
 void dispatch_summed(DType dtype, const Body& body) {
-  if (dtype == DType::i64) return body.template operator()<int64_t, int64_t>();
-  dispatch_float(dtype, "a sum over ranks", [&]<class T>() { body.template operator()<T, compute_t<T>>(); });
+  if (dtype == DType::i64) return body.template operator()<int64_t>();
+  dispatch_float(dtype, "a sum over ranks", [&]<class T>() { body.template operator()<T>(); });
 }
 
 void check_slices(std::span<const int64_t> slices, int world) {
@@ -32,7 +34,6 @@ class SelfComm final : public Comm {
   void barrier() override {}
   void end_all(int status) override { std::_Exit(status); }
 
- protected:
   void exchange(std::span<const Sent>, std::span<const Received>) override {}
 };
 
@@ -65,27 +66,22 @@ std::vector<Comm::Stretch> Comm::stretches(std::span<const int64_t> slices, DTyp
 void Comm::reduce(const std::byte* values, std::byte* own, DType dtype, const Stretch& stretch) {
   const auto ranks = static_cast<size_t>(world_), me = static_cast<size_t>(rank_);
   const int64_t size = size_of(dtype), count = stretch.counts[me];
-  copies_.resize(std::max(copies_.size(), static_cast<size_t>(count * size) * ranks));
+  copies_.resize(std::max(copies_.size(), static_cast<size_t>(count * size) * (ranks - 1)));
   std::vector<Sent> sent(ranks);
   std::vector<Received> received(ranks);
-  std::vector<const std::byte*> copies(ranks);
+  std::byte* copy = copies_.data();
   for (size_t r = 0; r < ranks; ++r) {
-    copies[r] = copies_.data() + static_cast<int64_t>(r) * count * size;
-    if (r == me) {
-      copies[r] = values + stretch.offsets[me] * size;
-      continue;
-    }
+    if (r == me) continue;
     sent[r] = {values + stretch.offsets[r] * size, stretch.counts[r] * size};
-    received[r] = {copies_.data() + static_cast<int64_t>(r) * count * size, count * size};
+    received[r] = {copy, count * size};
+    copy += count * size;
   }
   exchange(sent, received);
-  dispatch_summed(dtype, [&]<class T, class Wide>() {
-    auto* const out = reinterpret_cast<T*>(own);
-    for (int64_t i = 0; i < count; ++i) {
-      auto sum = static_cast<Wide>(reinterpret_cast<const T*>(copies[0])[i]);
-      for (size_t r = 1; r < ranks; ++r) sum += static_cast<Wide>(reinterpret_cast<const T*>(copies[r])[i]);
-      out[i] = static_cast<T>(sum);
-    }
+  const std::byte* const mine = values + stretch.offsets[me] * size;
+  if (own != mine) std::memmove(own, mine, static_cast<size_t>(count * size));
+  dispatch_summed(dtype, [&]<class T>() {
+    kernels::sum_ranks(reinterpret_cast<T*>(own), reinterpret_cast<const T*>(copies_.data()), count, rank_,
+                       world_, count);
   });
 }
 
@@ -103,7 +99,7 @@ void Comm::gather(std::byte* values, DType dtype, const Stretch& stretch) {
 }
 
 void Comm::all_reduce(void* values, DType dtype, int64_t count) {
-  dispatch_summed(dtype, []<class, class>() {});  // refuses the type, on one rank too
+  dispatch_summed(dtype, []<class>() {});  // refuses the type, on one rank too
   if (world_ == 1) return;
   auto* const bytes = static_cast<std::byte*>(values);
   for (const Stretch& s : stretches(even_slices(count), dtype)) {

@@ -48,7 +48,6 @@ class Comm {
   // Ends all ranks at once, this process too, with that exit status. What is to be said was said before.
   [[noreturn]] virtual void end_all(int status) = 0;
 
- protected:
   struct Sent {
     const void* data = nullptr;
     int64_t bytes = 0;
@@ -57,8 +56,7 @@ class Comm {
     void* data = nullptr;
     int64_t bytes = 0;
   };
-  // Sends sent[r] to each rank r and fills received[r] with what r sends here. Up to some MiB a call; never
-  // called with something for the rank itself.
+  // Sends sent[r] to each rank r and fills received[r] with what r sends here: nothing for the rank itself.
   virtual void exchange(std::span<const Sent> sent, std::span<const Received> received) = 0;
 
  private:

@@ -6,12 +6,14 @@
 #include <string>
 
 #include "engine/comm/comm.h"
+#include "engine/comm/store.h"
 
 namespace lethe {
 
 struct Launched {
   std::string launcher;  // "mpirun", "srun", "torchrun"; empty: none
   int rank = 0, world = 1;
+  StorePlace place{};  // torchrun's: where rank 0 is
 };
 
 // The value of an environment variable, or nullptr.
@@ -22,8 +24,17 @@ using Environment = std::function<const char*(const char*)>;
 Launched find_launched(const Environment& environment);
 Launched find_launched();
 
-// The launcher's ranks. Throws ConfigError if this build cannot join them, or if MPI does not find as many as
-// the launcher said: each process would train for itself and write over the others.
-std::unique_ptr<Comm> make_comm(const Launched& launch);
+// The ranks of one run and what they can tell each other beside their messages.
+struct Ranks {
+  std::shared_ptr<Store> store;  // null in one process; outlives comm
+  std::shared_ptr<Comm> comm;
+};
+
+// The launcher's ranks: over MPI, torchrun's over TCP. patience: how long to wait for all of them to come.
+// Throws CommError; ConfigError if this build cannot join them, or if MPI does not find as many as the
+// launcher said: each process would train for itself and write over the others.
+Ranks join_ranks(const Launched& launch, Seconds patience = Seconds(60));
+// The same without a store.
+std::shared_ptr<Comm> make_comm(const Launched& launch);
 
 }  // namespace lethe

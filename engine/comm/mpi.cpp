@@ -42,18 +42,23 @@ int world_size() {
   return size;
 }
 
+// MPI counts in int.
+template <class Body>
+void in_pieces(int64_t bytes, const Body& body) {
+  constexpr int64_t most = 1 << 30;
+  for (int64_t at = 0; at < bytes; at += most) body(at, static_cast<int>(std::min(bytes - at, most)));
+}
+
 class MpiComm final : public Comm {
  public:
   MpiComm() : MpiComm(world_rank()) {}
   ~MpiComm() override { MPI_Finalize(); }
 
   void broadcast(void* data, int64_t bytes, int root) override {
-    constexpr int64_t most = 1 << 30;  // MPI counts in int
-    auto* at = static_cast<std::byte*>(data);
-    for (; bytes > 0; bytes -= most, at += most) {
-      check(MPI_Bcast(at, static_cast<int>(std::min(bytes, most)), MPI_BYTE, root, MPI_COMM_WORLD),
+    in_pieces(bytes, [&](int64_t at, int piece) {
+      check(MPI_Bcast(static_cast<std::byte*>(data) + at, piece, MPI_BYTE, root, MPI_COMM_WORLD),
             "MPI_Bcast");
-    }
+    });
   }
 
   void barrier() override { check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier"); }
@@ -63,22 +68,23 @@ class MpiComm final : public Comm {
     std::_Exit(status);
   }
 
- protected:
   void exchange(std::span<const Sent> sent, std::span<const Received> received) override {
     std::vector<MPI_Request> requests;
     for (int r = 0; r < world(); ++r) {
       const Received& from = received[static_cast<size_t>(r)];
-      if (from.bytes == 0) continue;
-      check(MPI_Irecv(from.data, static_cast<int>(from.bytes), MPI_BYTE, r, 0, MPI_COMM_WORLD,
-                      &requests.emplace_back()),
-            "MPI_Irecv");
+      in_pieces(from.bytes, [&](int64_t at, int bytes) {
+        check(MPI_Irecv(static_cast<std::byte*>(from.data) + at, bytes, MPI_BYTE, r, 0, MPI_COMM_WORLD,
+                        &requests.emplace_back()),
+              "MPI_Irecv");
+      });
     }
     for (int r = 0; r < world(); ++r) {
       const Sent& to = sent[static_cast<size_t>(r)];
-      if (to.bytes == 0) continue;
-      check(MPI_Isend(to.data, static_cast<int>(to.bytes), MPI_BYTE, r, 0, MPI_COMM_WORLD,
-                      &requests.emplace_back()),
-            "MPI_Isend");
+      in_pieces(to.bytes, [&](int64_t at, int bytes) {
+        check(MPI_Isend(static_cast<const std::byte*>(to.data) + at, bytes, MPI_BYTE, r, 0, MPI_COMM_WORLD,
+                        &requests.emplace_back()),
+              "MPI_Isend");
+      });
     }
     check(MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE),
           "MPI_Waitall");

@@ -5,22 +5,29 @@
 
 #include <algorithm>
 
+#include "engine/comm/span_sequence.h"
 #include "engine/ops/element_sequence.h"
 
 namespace lethe::ops {
 namespace {
 
 constexpr int64_t kBytesAtOnce = 4 << 20;
+constexpr int64_t kDeviceBytesAtOnce = 64 << 20;  // of the others' copies
 
 class AllReduce final : public Op {
  public:
   explicit AllReduce(std::shared_ptr<Comm> comm) : comm_(std::move(comm)) {}
   std::string_view name() const override { return "all_reduce"; }
 
-  int64_t workspace(const Node& node, const Tape& tape, const Device&) const override {
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     int64_t elements = 0;
     for (const Output& o : node.outputs) elements += tape.info(o.var).elements();
-    return std::min(elements * size_of(tape.info(node.outputs[0].var).dtype), kBytesAtOnce);
+    const int64_t size = size_of(tape.info(node.outputs[0].var).dtype);
+    if (device.kind == DeviceKind::cpu) return std::min(elements * size, kBytesAtOnce);
+    // The others' copies of a slice; a sequence's tensors are padded to 16 bytes, and a slice is too.
+    int64_t bytes = 0;
+    for (const Output& o : node.outputs) bytes += tape.info(o.var).bytes() + 256;
+    return std::min(slice_of(bytes), slice_at_once()) * (comm_->world() - 1);
   }
 
   void run(const CpuLaunch& launch) const override {
@@ -42,7 +49,39 @@ class AllReduce final : public Op {
     }
   }
 
+#if LETHE_WITH_CUDA
+  // A slice for each rank at a time, the slices one behind the other.
+  void run(const CudaLaunch& launch) const override {
+    const int world = comm_->world(), me = comm_->rank();
+    if (world == 1) return;
+    SpanSequence all(true);
+    for (const Buffer& x : launch.out) all.add(x);
+    const int64_t slice = std::min(slice_of(all.bytes()), slice_at_once());
+    for (int64_t done = 0; done < all.bytes(); done += slice * world) {
+      std::vector<std::vector<SpanSequence::Span>> slices;
+      for (int r = 0; r < world; ++r) slices.push_back(all.cut(done + r * slice, slice));
+      const std::vector<SpanSequence::Span>& mine = slices[static_cast<size_t>(me)];
+      sum_over_ranks(*launch.comm, me, launch.out[0].dtype, mine, slices, launch.workspace, launch.stream);
+      std::vector<DeviceComm::Piece> sent, received;
+      for (int r = 0; r < world; ++r) {
+        if (r == me) continue;
+        add_pieces(sent, r, mine);
+        add_pieces(received, r, slices[static_cast<size_t>(r)]);
+      }
+      launch.comm->exchange(sent, received, launch.stream);
+    }
+  }
+#endif
+
  private:
+  // Bytes of each rank's slice.
+  int64_t slice_of(int64_t bytes) const {
+    return (bytes / 16 + comm_->world() - 1) / comm_->world() * 16;
+  }
+  int64_t slice_at_once() const {
+    return std::max<int64_t>(16, kDeviceBytesAtOnce / std::max(1, comm_->world() - 1) / 16 * 16);
+  }
+
   std::shared_ptr<Comm> comm_;
 };
 
@@ -62,7 +101,7 @@ void all_reduce(Tape& tape, const std::vector<Var>& tensors, const std::shared_p
     node->second.push_back({v, Access::update});
   }
   for (auto& [dtype, outputs] : nodes) {
-    tape.append(std::make_shared<AllReduce>(comm), {}, std::move(outputs), name).ordered = true;
+    tape.append(std::make_shared<AllReduce>(comm), {}, std::move(outputs), name).stream = 1;
   }
 }
 

@@ -19,5 +19,9 @@ void reduce_to_owners(Tape& tape, const std::vector<Var>& tensors, const std::ve
 // Every rank's copy becomes the owner's. Any type.
 void gather_from_owners(Tape& tape, const std::vector<Var>& tensors, const std::vector<int>& owners,
                         const std::shared_ptr<Comm>& comm, const std::string& name = "gather_from_owners");
+// The same where the tensors live within one run and only the owner's are held beyond it: of this rank's own,
+// tensors[i] is what is sent and stays as it is; all others are written.
+void borrow_from_owners(Tape& tape, const std::vector<Var>& tensors, const std::vector<int>& owners,
+                        const std::shared_ptr<Comm>& comm, const std::string& name = "borrow_from_owners");
 
 }  // namespace lethe::ops

@@ -63,6 +63,7 @@ void load_weights(Session& session, const ModelFiles& files, const LlamaConfig& 
   std::vector<Placed> placed;
   for (const ModelTensor& t : model_tensors(config)) {
     const StoredTensor stored = files.require(t.hf_name);
+    if (session.state()[session.state().require(t.hf_name)].absent) continue;
     placed.push_back({stored.file, stored.entry, session.buffer(t.hf_name)});
   }
   load(session, std::move(placed));

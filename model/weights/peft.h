@@ -40,7 +40,10 @@ struct LoraConfig {
   // Ends of the names of modules that are trained in full and saved beside the factors: the embedding, the
   // head, norms.
   std::vector<std::string> modules_to_save;
-  bool use_dora = false;       // magnitudes of the rows beside the factors (Liu et al., "DoRA", 2024)
+  bool use_dora = false;  // magnitudes of the rows beside the factors (Liu et al., "DoRA", 2024)
+  // Copies of the factors may lie in the weight's own buffer, so that one product does for both: not where
+  // several ranks hold weight and factors. No matter of PEFT's.
+  bool beside_weight = true;
   bool gaussian_init = false;  // A normal with standard deviation 1 / rank instead of kaiming uniform
 
   // alpha / rank, or alpha / sqrt(rank) with rsLoRA (Kalajdzievski 2023), where no pattern says otherwise.

@@ -30,7 +30,10 @@ TEST(Launch, IsReadFromEachLaunchersVariables) {
   expect_launch({}, "", 0, 1);
   expect_launch({{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "3"}}, "mpirun", 2, 3);
   expect_launch({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "4"}}, "srun", 1, 4);
-  expect_launch({{"RANK", "0"}, {"WORLD_SIZE", "2"}}, "torchrun", 0, 2);
+  const Variables place{{"MASTER_ADDR", "localhost"}, {"MASTER_PORT", "29500"}};
+  Variables torchrun{{"RANK", "0"}, {"WORLD_SIZE", "2"}};
+  torchrun.insert(place.begin(), place.end());
+  expect_launch(torchrun, "torchrun", 0, 2);
 }
 
 TEST(Launch, OfABatchScriptIsNoStepAndMpirunInsideAStepComesFirst) {
@@ -57,11 +60,22 @@ TEST(Launch, IsRefusedByTheVariableThatIsWrong) {
                {"RANK: 2 is no rank of 2"});
 }
 
-TEST(Launch, ByTorchrunIsRefusedWithWhatWouldDo) {
+TEST(Launch, ByTorchrunSaysWhereRankZeroIs) {
+  const auto variables = [](const std::string& restarts) {
+    return Variables{{"RANK", "1"},
+                     {"WORLD_SIZE", "2"},
+                     {"MASTER_ADDR", "node7"},
+                     {"MASTER_PORT", "29500"},
+                     {"TORCHELASTIC_RESTART_COUNT", restarts}};
+  };
+  const StorePlace first = launch_of(variables("0")).place;
+  EXPECT_EQ(first.hosts, std::vector<std::string>{"node7"});
+  EXPECT_EQ(first.first_port, 29500);
+  EXPECT_NE(launch_of(variables("1")).place.token, first.token) << "the processes of two attempts would meet";
   expect_parts(message_of<ConfigError>([] {
-                 make_comm({"torchrun", 0, 2});
+                 launch_of({{"RANK", "1"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "node7"}});
                }),
-               {"distributed.engine", "mpirun"});
+               {"MASTER_PORT"});
 }
 
 TEST(Launch, OfOneProcessNeedsNoMpi) {

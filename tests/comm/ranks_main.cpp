@@ -12,7 +12,7 @@
 namespace lethe::test {
 namespace {
 
-std::unique_ptr<Comm> all_ranks;
+std::shared_ptr<Comm> all_ranks;
 
 class Failures final : public testing::EmptyTestEventListener {
   void OnTestPartResult(const testing::TestPartResult& result) override {

@@ -94,6 +94,30 @@ TEST_P(CudaTraining, RecomputationDoesNotChangeABit) {
   }
 }
 
+// Of every step, so that each copy is followed by a step, and one is awaited by the next.
+TEST_P(CudaTraining, CheckpointsBesideTrainingAreThoseItWaitsForAndGoOn) {
+  LETHE_NEEDS_GPU();
+  const std::vector<std::string> every = {"train.save_every=1", "train.keep_checkpoints=9"};
+  const auto options = [&](const Folder& folder, const char* async) {
+    std::vector<std::string> set = every;
+    set.push_back(std::string("train.checkpoint_async=") + async);
+    return options_of(folder, GetParam(), "cuda", set);
+  };
+  const Folder waiting, beside;
+  const Ran expected = train_small(options(waiting, "false"), false);
+  ASSERT_EQ(expected.last, 8);
+  expect_equal(train_small(options(beside, "true"), false), expected, "beside training");
+  for (int step = 1; step <= 8; ++step) {
+    const std::string name = fmt::format("run/checkpoints/step-{:08}/state.safetensors", step);
+    const std::string bytes = read_bytes(waiting / name);
+    EXPECT_GT(bytes.size(), 1000u);
+    EXPECT_TRUE(read_bytes(beside / name) == bytes) << "step " << step;
+  }
+  const Folder parts;
+  EXPECT_EQ(train_small(options(parts, "true"), false, 3).last, 3);
+  expect_equal(train_small(options(parts, "true"), true), expected, "resumed");
+}
+
 // Weights, moments and master weights come over as they are. From there on the devices' sums are rounded
 // apart: four steps at a rate of 0.01, as in model_test.cpp.
 TEST_P(CudaTraining, MovesBetweenDevices) {

@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "engine/checkpoint.h"
-#include "engine/files/safetensors.h"
 #include "engine/rng.h"
 #include "tests/run/process.h"
 #include "tests/run/small_run.h"
@@ -105,18 +104,17 @@ TEST(Launched, RefusesRanksThatWereAskedForOtherThings) {
 
 // The largest difference of a tensor's elements over the largest element, of two checkpoints in float64.
 double apart(const std::string& a, const std::string& b) {
-  const SafetensorsFile x(a), y(b);
-  EXPECT_EQ(x.entries().size(), y.entries().size());
+  const auto x = saved_tensors(a), y = saved_tensors(b);
+  EXPECT_EQ(x.size(), y.size());
   double most = 0;
-  for (const SafetensorsEntry& e : x.entries()) {
-    EXPECT_EQ(e.type, StoredType::f64) << e.name;
-    const auto values = [&](const SafetensorsFile& file) {
-      const auto bytes = file.bytes(file.require(e.name));
+  for (const auto& [name, bytes_of_x] : x) {
+    const auto values = [](const std::string& bytes) {
       std::vector<double> found(bytes.size() / sizeof(double));
       std::memcpy(found.data(), bytes.data(), bytes.size());
       return found;
     };
-    const std::vector<double> of_x = values(x), of_y = values(y);
+    const std::vector<double> of_x = values(bytes_of_x), of_y = values(y.at(name));
+    EXPECT_EQ(of_x.size(), of_y.size()) << name;
     double difference = 0, size = 0;
     for (size_t i = 0; i < of_x.size(); ++i) {
       difference = std::max(difference, std::abs(of_x[i] - of_y[i]));
@@ -142,8 +140,8 @@ TEST(Launched, ACheckpointMovesFromFourRanksToTwoToThreeToOne) {
     const CommandResult result = run(ranks, train(moved, until(steps, sharding), ranks != 4));
     ASSERT_EQ(result.status, 0) << result.err;
   }
-  const std::string file = "run/checkpoints/step-00000012/state.safetensors";
-  EXPECT_LT(apart(whole / file, moved / file), 1e-12);
+  const std::string last = "run/checkpoints/step-00000012";
+  EXPECT_LT(apart(whole / last, moved / last), 1e-12);
   const std::vector<double> expected = losses_of(whole), found = losses_of(moved);
   ASSERT_EQ(found.size(), 12u);
   for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i] / expected[i], 1, 1e-12) << i;
@@ -235,6 +233,26 @@ TEST_F(Interrupted, ByTheDeathOfARankAllEndAndTheLastCheckpointIsWhole) {
   }
 }
 
+TEST(Stopped, ARankThatStandsStillEndsTheRunInTheSecondsThatWereSet) {
+  const Folder folder;
+  Strings arguments = train(folder, {"train.batch_size=6", "train.duration=100000 steps",
+                                     "train.save_every=20", "train.eval_every=0"});
+  arguments.insert(arguments.end(), {"--hang-seconds", "2"});
+  RunningCommand command(launch(of_ranks(3, arguments)));
+  wait_for_checkpoint(command, folder);
+  const std::vector<pid_t> processes = children_of(command.pid());
+  ASSERT_EQ(processes.size(), 3u);
+  ::kill(processes[2], SIGSTOP);
+  const auto start = std::chrono::steady_clock::now();
+  const CommandResult result = command.wait();
+  EXPECT_EQ(result.status, 3) << result.err;
+  // The limit, the watch's pauses, and what mpirun takes to end the others.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  expect_parts(result.err, {"the run ends", "heard before", "   2  "});
+  expect_gone(processes);
+  EXPECT_TRUE(newest_checkpoint(folder / "run/checkpoints").has_value());
+}
+
 // One chain of runs: each goes on from the newest checkpoint, saves after every step and loses a rank at a
 // random moment, of starting up too.
 TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) {
@@ -262,8 +280,8 @@ TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) 
   ASSERT_GE(newest, 10) << "the kills met nothing but the start";
   const CommandResult result = run(3, train(whole, options(std::to_string(newest))));
   ASSERT_EQ(result.status, 0) << result.err;
-  const std::string file = fmt::format("run/checkpoints/step-{:08}/state.safetensors", newest);
-  EXPECT_TRUE(read_bytes(whole / file) == read_bytes(folder / file)) << "step " << newest;
+  const std::string last = fmt::format("run/checkpoints/step-{:08}", newest);
+  EXPECT_TRUE(saved_tensors(whole / last) == saved_tensors(folder / last)) << "step " << newest;
   std::printf("%lld steps, %llu kills\n", static_cast<long long>(newest),
               static_cast<unsigned long long>(kills));
 }

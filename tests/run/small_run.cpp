@@ -1,12 +1,15 @@
 #include "tests/run/small_run.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "data/tokenizer_training.h"
 #include "engine/checkpoint.h"
+#include "engine/checkpoint_files.h"
+#include "engine/files/safetensors.h"
 #include "engine/rng.h"
 #include "tools/run/run_log.h"
 
@@ -94,11 +97,25 @@ TrainOptions small_options(const std::string& folder, const std::vector<std::str
   return train_options(settings);
 }
 
+std::map<std::string, std::string> saved_tensors(const std::string& directory) {
+  std::map<std::string, std::string> tensors;
+  for (const std::string& name : checkpoint_files::tensor_files(directory)) {
+    const SafetensorsFile file(directory + "/" + name);
+    for (const SafetensorsEntry& e : file.entries()) {
+      const auto bytes = file.bytes(e);
+      const std::string values(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      EXPECT_TRUE(tensors.emplace(e.name, values).second) << e.name << " was written twice";
+    }
+  }
+  return tensors;
+}
+
 std::vector<std::string> timeless_metrics(const std::string& file) {
   std::vector<std::string> lines;
   std::istringstream text(read_bytes(file));
   for (std::string line; std::getline(text, line);) {
     auto object = nlohmann::json::parse(line);
+    if (object.at("kind") == "checkpoint") continue;  // all about time, its place in the file too
     for (const char* key : {"seconds", "all_tokens_per_second", "tokens_per_second", "targets_per_second"})
       object.erase(key);
     lines.push_back(object.dump());

@@ -2,6 +2,7 @@
 // that interrupt, break and resume it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,10 @@ struct Ran {
 // Trains with a RunLog until the end, or until `stop_after` steps (0: never); only a finished run exports.
 Ran train_small(const TrainOptions& options, bool resume, int64_t stop_after = 0);
 
-// metrics.jsonl's lines without rates and seconds.
+// The bytes of a checkpoint's tensors by name, whichever ranks wrote them.
+std::map<std::string, std::string> saved_tensors(const std::string& directory);
+
+// metrics.jsonl's lines without rates and seconds, and without those of checkpoints.
 std::vector<std::string> timeless_metrics(const std::string& file);
 
 // Tensors of two sessions that a checkpoint keeps; the names of those that differ in any bit.

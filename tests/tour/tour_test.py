@@ -96,7 +96,12 @@ class Commands(unittest.TestCase):
                 if path.parent.name == "chat":
                     continue  # a chat template, which a configuration in docs/instructions.md uses
                 table = "study" if path.parent.name == "study" else "train"
-                done = subprocess.run([LETHE, "options", table, "--check", path], capture_output=True, text=True)
+                command = [LETHE, "options", table, "--check", path]
+                if "\ngrid:" in path.read_text():
+                    command = [LETHE, "study", path, "--dry-run"]
+                done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+                if "data/models/" in done.stderr and "cannot be opened" in done.stderr:
+                    continue  # read whole, up to a model that is not here
                 self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_an_unknown_key_is_refused(self):

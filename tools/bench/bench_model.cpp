@@ -98,6 +98,11 @@ ProgramSpec bench_spec(BenchRequest& request) {
   spec.documents = *request.batch;
   spec.deterministic = request.deterministic;
   spec.optimizer = OptimizerOptions{.learning_rate = 1e-5};
+  spec.distribution = {.comm = request.comm,
+                       .sharding = sharding_from(request.sharding),
+                       .sum_each_micro_batch = request.deterministic,
+                       .bucket_bytes = request.bucket_mb << 20,
+                       .alone_too = request.engine == "nccl"};
   return spec;
 }
 
@@ -113,7 +118,9 @@ nlohmann::json request_json(const BenchRequest& request, const ProgramSpec& spec
           {"state", state_name(spec.precision)},
           {"recompute", request.recompute},
           {"recompute_layers", request.recompute_layers},
-          {"deterministic", spec.deterministic}};
+          {"deterministic", spec.deterministic},
+          {"world", request.world()},
+          {"sharding", request.sharding}};
 }
 
 nlohmann::json plan_bench(BenchRequest request) {

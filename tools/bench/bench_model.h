@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/comm/device_comm.h"
 #include "tools/run/programs.h"
 
 namespace lethe {
@@ -27,6 +28,15 @@ struct BenchRequest {
   double tune_seconds = 0;       // to time algorithms for products that none is kept for
   double peak_tflops = 989;      // what mfu is a share of: H100's and H200's dense bf16 rate
   bool profile = false;
+  // Of several processes, each on its GPU with a batch of its own: distributed.engine and
+  // distributed.sharding.
+  std::string engine = "auto", sharding = "none";
+  int64_t bucket_mb = 64;
+  std::shared_ptr<Comm> comm;               // absent: one
+  std::shared_ptr<DeviceComm> device_comm;  // absent: one
+  int ordinal = 0;                          // the GPU
+
+  int world() const { return comm ? comm->world() : 1; }
 };
 
 // device: cuda or cpu instead of auto. Throws ConfigError for a GPU that is not there.

@@ -59,12 +59,12 @@ GpuProfile profile_steps(const ProgramSpec& spec) {
 }  // namespace
 
 double GpuBenchResult::tokens_per_s() const {
-  return static_cast<double>(*request.batch * *request.seq) / (step_ms.median / 1e3);
+  return static_cast<double>(*request.batch * *request.seq * request.world()) / (step_ms.median / 1e3);
 }
 
 double GpuBenchResult::mfu() const {
   return tokens_per_s() * flops_per_token(spec.config, spec.lora ? *request.rank : 0, *request.seq) /
-         (request.peak_tflops * 1e12);
+         (request.peak_tflops * 1e12 * request.world());
 }
 
 GpuBenchResult run_gpu_bench(BenchRequest request, TraceFile& trace) {
@@ -76,7 +76,9 @@ GpuBenchResult run_gpu_bench(BenchRequest request, TraceFile& trace) {
   const GpuFacts before = gpu_facts();
   result.gpu = before.name;
   {
-    TrainingSide training(result.spec, make_cuda_backend({.trace = trace.load("cuda")}));
+    TrainingSide training(result.spec, make_cuda_backend({.ordinal = request.ordinal,
+                                                          .trace = trace.load("cuda"),
+                                                          .comm = request.device_comm}));
     if (request.tune_seconds > 0) {
       training.session().backend().tune_products({.seconds = request.tune_seconds});
     }

@@ -9,6 +9,7 @@ TrainingSide::TrainingSide(const ProgramSpec& spec, std::unique_ptr<Backend> bac
       session_(std::move(programs_.state), std::move(programs_.tapes), std::move(backend)),
       trainer_(session_, *programs_.step),
       batch_(spec.rows, spec.tokens, spec.config.vocab_size),
+      world_(spec.distribution.world()),
       rates_(learning_rates(session_.state(), *spec.optimizer, ScheduleSpec{}, 0)) {
   fill_rope_table(session_, spec.config);
   initialise_weights(session_, spec.config, 1);
@@ -18,7 +19,9 @@ TrainingSide::TrainingSide(const ProgramSpec& spec, std::unique_ptr<Backend> bac
 }
 
 StepResult TrainingSide::step() {
-  return trainer_.step_now({batch_.view()}, ++steps_, rates_);
+  // The other ranks have as many targets.
+  trainer_.step({batch_.view()}, ++steps_, rates_, world_ * batch_.targets);
+  return *trainer_.finish();
 }
 
 std::vector<std::vector<double>> TrainingSide::node_seconds() const {

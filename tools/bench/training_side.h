@@ -32,6 +32,7 @@ class TrainingSide {
   Session session_;
   Trainer trainer_;
   RandomBatch batch_;
+  int64_t world_;
   std::vector<double> rates_;
   int64_t steps_ = 0;
 };

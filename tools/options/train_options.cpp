@@ -185,6 +185,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .save_every = s.get<int64_t>("train.save_every"),
       .keep_checkpoints = s.get<int64_t>("train.keep_checkpoints"),
       .log_every = s.get<int64_t>("train.log_every"),
+      .checkpoint_async = s.get<std::string>("train.checkpoint_async"),
       .tuned_products = s.get<bool>("train.tuned_products"),
   };
   if (train.batch_size % train.micro_batch_size != 0) {
@@ -274,10 +275,18 @@ TrainOptions::Schedule schedule_of(const Settings& s) {
 
 TrainOptions::Distributed distributed_of(const Settings& s) {
   TrainOptions::Distributed d{.engine = s.get<std::string>("distributed.engine"),
-                              .sharding = s.get<std::string>("distributed.sharding")};
-  if (d.engine == "nccl") s.refuse("distributed.engine", "nccl is not built yet");
-  if (d.sharding != "none" && d.sharding != "zero1")
-    s.refuse("distributed.sharding", d.sharding + " is not built yet");
+                              .sharding = s.get<std::string>("distributed.sharding"),
+                              .bucket_mb = s.get<int64_t>("distributed.bucket_mb")};
+  if (d.sharding == "zero3") {
+    const auto whole = [&](const char* key, bool needs_whole_weights) {
+      if (needs_whole_weights)
+        s.refuse(key, "needs whole weights on each process: not with distributed.sharding zero3");
+    };
+    const bool lora = s.get<std::string>("method") == "lora";
+    whole("lora.use_dora", lora && s.get<bool>("lora.use_dora"));
+    whole("lora.init", lora && s.get<std::string>("lora.init") == "pissa");
+    whole("eval.divergence", !s.get<std::vector<std::string>>("eval.divergence").empty());
+  }
   return d;
 }
 

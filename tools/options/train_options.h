@@ -67,6 +67,7 @@ struct TrainOptions {
     bool deterministic = false;
     bool graph = true;  // replay programs on a GPU
     int64_t eval_every = 0, eval_batches = 0, save_every = 0, keep_checkpoints = 0, log_every = 0;
+    std::string checkpoint_async = "auto";  // or true, false
     bool tuned_products = true;
   } train;
   struct Eval {
@@ -97,8 +98,9 @@ struct TrainOptions {
     double alpha_f_decay = 0, alpha_f_cooldown = 0;
   } schedule;
   struct Distributed {
-    std::string engine = "auto";    // self, mpi
-    std::string sharding = "none";  // zero1
+    std::string engine = "auto";    // self, mpi, nccl
+    std::string sharding = "none";  // zero1, zero2, zero3
+    int64_t bucket_mb = 64;
   } distributed;
   std::string precision;        // float32, bfloat16, float64
   std::string device = "auto";  // or cpu, cuda, cuda:N

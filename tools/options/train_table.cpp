@@ -154,6 +154,9 @@ std::vector<Option> train_options_list() {
       {"train.save_every", Type::integer, "500", at_least(0),
        "Write a checkpoint each time so many steps are done; 0: only at the end.", "steps"},
       {"train.keep_checkpoints", Type::integer, "2", at_least(1), "Newest checkpoints to keep."},
+      {"train.checkpoint_async", Type::text, "auto", Choices{{"auto", "true", "false"}},
+       "Whether training goes on while a checkpoint is written, from a copy in the host's memory as large as "
+       "what the process writes. true refuses a run whose copy does not fit; auto then lets training wait."},
       {"train.log_every", Type::integer, "10", at_least(1), "Report each time so many steps are done.",
        "steps"},
       {"train.tuned_products", Type::boolean, "true", AnyValue{},
@@ -239,12 +242,17 @@ std::vector<Option> optimizer_options() {
 std::vector<Option> machine_options() {
   return {
       {"distributed.engine", Type::text, "auto", Choices{{"auto", "self", "mpi", "nccl"}},
-       "What joins the processes that a launcher started. auto: MPI if there are several; self: there must "
-       "be "
-       "one; nccl is not built yet."},
+       "What the processes that a launcher started compute sums with. auto: NCCL if each has a GPU of its "
+       "own, else the "
+       "host's memory; mpi: the host's memory in any case; nccl; self: there must be one process."},
       {"distributed.sharding", Type::text, "none", Choices{{"none", "zero1", "zero2", "zero3"}},
        "What the processes share out instead of each keeping all of it. none: nothing; zero1: the "
-       "optimizer's state; the others are not built yet."},
+       "optimizer's state; zero2: gradients too; zero3: weights too."},
+      {"distributed.bucket_mb", Type::integer, "64", between(0, 1 << 20),
+       "Gradients are summed over the processes as soon as so many of them are complete, while the backward "
+       "pass goes "
+       "on.",
+       "MiB"},
       {"precision", Type::text, "float32", Choices{{"float32", "bfloat16", "float64"}},
        "Type of weights and activations; train.gradients and optimizer.state say what is kept beside them."},
       {"device", Type::text, "auto", AnyValue{},

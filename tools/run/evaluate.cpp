@@ -25,8 +25,12 @@ Evaluation evaluate_domain(Session& session, size_t program, Var losses, int64_t
   int64_t correct = 0;
   const int64_t batches = std::min(max_batches, loader.batches());
   std::vector<double> row_loss(static_cast<size_t>(batches * rows_per_batch)), row_targets(row_loss.size());
-  for (int64_t b = 0; b < batches; ++b) {
-    if (comm && b % comm->world() != comm->rank()) continue;
+  const int64_t world = comm ? comm->world() : 1, rank = comm ? comm->rank() : 0;
+  for (int64_t b = rank; b < (batches + world - 1) / world * world; b += world) {
+    if (b >= batches) {
+      session.run(program);  // as often as the others, who may borrow weights of this rank meanwhile
+      continue;
+    }
     const Batch batch = loader.batch(b);
     require_documents(batch.document_start, batch.tokens_per_row, documents);
     set_batch(session,

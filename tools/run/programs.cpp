@@ -9,6 +9,8 @@
 #include "engine/ops/kl_divergence.h"
 #include "engine/ops/sum.h"
 #include "engine/step_inputs.h"
+#include "optim/borrowed_weights.h"
+#include "optim/gradient_sums.h"
 
 namespace lethe {
 namespace {
@@ -36,6 +38,46 @@ std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, 
             .parameter_gradients = write,
             .gradient_dtype = spec.precision.gradients});
   return tape;
+}
+
+// The programs of a step's micro-batches, with the sums over the ranks where they belong.
+StepPrograms record_micro_batches(const ProgramSpec& spec, State& state, const Transformer& model,
+                                  std::vector<std::unique_ptr<Tape>>& tapes) {
+  using enum kernels::Write;
+  const Distribution& ranks = spec.distribution;
+  const bool each = ranks.shared() && ranks.sums_each_micro_batch();
+  StepPrograms step;
+  std::vector<int> owners;
+  const auto record = [&](kernels::Write write, bool sums, const char* name) {
+    // Where each micro-batch is summed by itself, its own gradients come first.
+    tapes.push_back(record_micro_batch(spec, state, model, each ? overwrite : write, name));
+    if (owners.empty()) owners = weight_owners(state, ranks);
+    if (sums && ranks.shared()) append_gradient_sums(*tapes.back(), write, ranks, owners);
+    return tapes.size() - 1;
+  };
+  step.first = step.next = step.last = record(overwrite, each || !spec.accumulate, "micro-batch");
+  if (!spec.accumulate) return step;
+  step.next = step.last = record(accumulate, each, "further micro-batch");
+  if (!each && ranks.shared()) step.last = record(accumulate, true, "last micro-batch");
+  return step;
+}
+
+// What other ranks hold is gone from this one's memory, and borrowed where it is computed with.
+void share_out(const Distribution& ranks, Programs& programs, std::optional<size_t> update) {
+  State& state = *programs.state;
+  const std::vector<int> owners = weight_owners(state, ranks);
+  const bool lends = ranks.sharding == Sharding::zero3;
+  for (size_t t = 0; t < programs.tapes.size() && lends; ++t) {
+    if (t != update) borrow_weights(*programs.tapes[t], owners, ranks.comm);
+  }
+  for (size_t i = 0; i < owners.size(); ++i) {
+    const auto index = static_cast<int32_t>(i);
+    if (owners[i] < 0) continue;
+    const bool absent = owners[i] != ranks.comm->rank();
+    if (lends) state.set_owner(index, owners[i], absent);
+    const int32_t gradient = state.find_gradient(index);
+    if (gradient >= 0 && ranks.sharding >= Sharding::zero2) state.set_owner(gradient, owners[i], absent);
+  }
 }
 
 // The table of angles reaches the longest text, and there is room for as many tokens as a program takes.
@@ -90,17 +132,16 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
   State& state = *made.state;
   declare_all_inputs(spec, state);
   const bool trained = spec.gradients || spec.optimizer;
-  made.model.emplace(state, spec.config, spec.precision, spec.lora, trained);
+  std::optional<LoraConfig> lora = spec.lora;
+  const Distribution& ranks = spec.distribution;
+  // With zero3 a factor's owner need not be the weight's; the bits are the same for every sharding.
+  if (lora && ranks.shared() && ranks.sums_each_micro_batch()) {
+    lora->beside_weight = ranks.sharding != Sharding::zero3 && !ranks.sum_each_micro_batch;
+  }
+  made.model.emplace(state, spec.config, spec.precision, lora, trained);
 
   if (trained) {
-    StepPrograms step;
-    made.tapes.push_back(
-        record_micro_batch(spec, state, *made.model, kernels::Write::overwrite, "micro-batch"));
-    if (spec.accumulate) {
-      step.next = made.tapes.size();
-      made.tapes.push_back(
-          record_micro_batch(spec, state, *made.model, kernels::Write::accumulate, "further micro-batch"));
-    }
+    StepPrograms step = record_micro_batches(spec, state, *made.model, made.tapes);
     if (spec.optimizer) {
       step.update = made.tapes.size();
       made.tapes.push_back(std::make_unique<Tape>(state, "update"));
@@ -120,6 +161,10 @@ Programs record_programs(const ProgramSpec& spec, bool keep_logits) {
   made.tapes.push_back(std::move(tape));
   if (spec.divergence) made.divergence = record_divergence(spec, made);
   if (spec.examiner) spec.examiner->record(state, *made.model, made.tapes);
+  if (spec.distribution.shared()) {
+    const bool updates = made.step && spec.optimizer;
+    share_out(spec.distribution, made, updates ? std::optional(made.step->update) : std::nullopt);
+  }
   return made;
 }
 

@@ -20,7 +20,7 @@ RunLog::RunLog(const std::string& folder, int64_t resumed_step, int64_t log_ever
       first_step_(resumed_step + 1) {}
 
 void RunLog::step(const StepRecord& r) {
-  const double seconds = r.compute_seconds + r.data_seconds + r.communication_seconds;
+  const double seconds = r.compute_seconds + r.data_seconds + r.communication_seconds + r.checkpoint_seconds;
   seconds_ += seconds;
   unpadded_ += static_cast<double>(r.step_unpadded);
   const double rate = unpadded_ / seconds_;
@@ -49,6 +49,7 @@ void RunLog::step(const StepRecord& r) {
                    {"seconds",
                     {{"compute", r.compute_seconds},
                      {"communication", r.communication_seconds},
+                     {"checkpoint", r.checkpoint_seconds},
                      {"data", r.data_seconds}}}});
   events_.scalar("train/loss", r.result.loss, r.step);
   events_.scalar("train/gradient_norm", r.result.gradient_norm, r.step);
@@ -56,6 +57,16 @@ void RunLog::step(const StepRecord& r) {
   events_.scalar("train/parameters_moved", r.share_moved, r.step);
   events_.scalar("speed/tokens_per_second", per_second(r.step_unpadded), r.step);
   events_.flush();
+}
+
+void RunLog::checkpoint(const CheckpointTimes& t) {
+  metrics_.append(
+      {{"kind", "checkpoint"},
+       {"step", t.step},
+       {"bytes", t.bytes},
+       {"seconds", {{"stall", t.stall_seconds}, {"copy", t.copy_seconds}, {"write", t.write_seconds}}}});
+  log::info(fmt::format("step {}: checkpoint of {} bytes, written in {:.1f} s, training waited {:.2f} s",
+                        t.step, t.bytes, t.copy_seconds + t.write_seconds, t.stall_seconds));
 }
 
 void RunLog::evaluation(const EvaluationRecord& r) {

@@ -18,6 +18,8 @@ class RunLog {
   RunLog(const std::string& folder, int64_t resumed_step, int64_t log_every);
 
   void step(const StepRecord& record);
+  // How long one took and what training waited for it.
+  void checkpoint(const CheckpointTimes& times);
   void evaluation(const EvaluationRecord& record);
   // Also draws all so far, learning above forgetting: learning_and_forgetting.svg in the folder.
   void examination(const Examination& examination);

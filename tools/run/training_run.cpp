@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <utility>
 
 #include "engine/checkpoint.h"
 #include "engine/host_values.h"
@@ -22,6 +23,7 @@
 #include "tools/run/model_tokenizer.h"
 #include "tools/run/pissa.h"
 #include "tools/run/proof.h"
+#include "tools/run/snapshot_room.h"
 
 namespace lethe {
 namespace {
@@ -122,13 +124,13 @@ void require_same_chat(const std::string& file, const nlohmann::json& saved,
                   now ? fmt::format("\"{}\", hash {}", now->name(), now->hash()) : "absent"));
 }
 
-// Of all nodes that a rank does not choose for itself: the update's are its own.
+// Of the forward passes: sums, borrowed weights and what follows from them are each rank's own.
 uint64_t hash_of_programs(const Session& session) {
   std::string text;
   for (size_t p = 0; p < session.program_count(); ++p) {
     const Tape& tape = session.program(p);
     for (const Node& node : tape.nodes()) {
-      if (node.phase == Phase::update) continue;
+      if (node.phase != Phase::forward || node.stream != 0) continue;
       text += fmt::format("{} {}", node.op->name(), node.path);
       const auto add = [&](Var v) {
         const TensorInfo& t = tape.info(v);
@@ -146,6 +148,7 @@ uint64_t hash_of_weights(const Session& session) {
   std::string bytes;
   for (int32_t i = 0; i < session.state().size(); ++i) {
     if (session.state()[i].kind != Kind::weight || !session.state().is_whole(i)) continue;
+    if (session.state()[i].owner >= 0) continue;
     const Buffer b = session.buffer(i);
     if (b.rows == 0) continue;
     const size_t begin = bytes.size();
@@ -220,7 +223,11 @@ PreparedRun prepare_run(const TrainOptions& options, ModelSource model, RunData 
   ProgramSpec spec = program_spec_of(options, model.config);
   spec.documents = documents_of(data, spec.rows);
   spec.accumulate = micro_batches > comm->world();
-  spec.distribution = {comm, options.distributed.sharding == "zero1" ? Sharding::zero1 : Sharding::none};
+  spec.distribution = {.comm = comm,
+                       .sharding = sharding_from(options.distributed.sharding),
+                       .sum_each_micro_batch = options.train.deterministic,
+                       .bucket_bytes = options.distributed.bucket_mb << 20,
+                       .alone_too = options.distributed.engine == "nccl"};
   return {.options = options,
           .model = std::move(model),
           .data = std::move(data),
@@ -242,14 +249,14 @@ TrainingRun::TrainingRun(PreparedRun prepared, std::shared_ptr<CudaTrace> trace)
                                .threads = static_cast<int>(o.threads),
                                .graph = o.train.graph,
                                .trace = std::move(trace),
-                               .tuned_products = o.train.tuned_products});
-  if (prepared_.comm->world() > 1 && backend->device().kind != DeviceKind::cpu) {
-    throw ConfigError("device",
-                      fmt::format("{} is a GPU, and several processes train on CPUs alone yet", o.device));
-  }
+                               .tuned_products = o.train.tuned_products,
+                               .comm = prepared_.device_comm});
+  if (prepared_.comm->world() > 1 && backend->device().kind != DeviceKind::cpu && !prepared_.device_comm)
+    throw ConfigError("device", o.device + " is a GPU, and nothing joins the processes' GPUs");
   const int64_t budget = memory_budget(o.memory_budget_gb, *backend);
   session_ = make_session(programs_, prepared_.spec, std::move(backend), budget);
   trainer_.emplace(*session_, *programs_.step);
+  ignored_.assign(static_cast<size_t>(prepared_.spec.rows * prepared_.spec.tokens), ignored_label);
   fill_model(*session_, prepared_.model);
   if (prepared_.spec.lora)
     initialise_lora(*session_, static_cast<uint64_t>(o.train.seed), prepared_.spec.lora->gaussian_init);
@@ -294,7 +301,10 @@ StepRecord TrainingRun::complete(StepRecord record, const StepResult& result) {
   record.result = result;
   ++steps_taken_;
   moved_ = moved_ || result.parameters_moved > 0;
-  record.compute_seconds = std::max(0.0, seconds - record.data_seconds);
+  double held = 0;  // by the copy of the state before this step
+  if (checkpoints_ && record.step == saved_step_ + 1) held = checkpoints_->held_seconds().value_or(0);
+  record.checkpoint_seconds += held;
+  record.compute_seconds = std::max(0.0, seconds - record.data_seconds - held);
   trained_seconds_ += record.compute_seconds + record.data_seconds;
   record.share_moved = static_cast<double>(result.parameters_moved) /
                        static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
@@ -315,11 +325,10 @@ std::optional<StepRecord> TrainingRun::queue_step() {
   const std::vector<double> rates =
       learning_rates(session_->state(), *prepared_.spec.optimizer, prepared_.schedule, step_);
   const double rate = o.optimizer.learning_rate * multiplier(prepared_.schedule, step_);
-  const auto mine = micro_batches.begin() + prepared_.share.first;
   int64_t targets = 0;
   for (const MicroBatch& m : micro_batches) targets += m.targets;
   const std::optional<StepResult> before =
-      trainer_->step({mine, mine + prepared_.share.count}, step_ + 1, rates, targets);
+      trainer_->step(my_micro_batches(micro_batches), step_ + 1, rates, targets);
   std::optional<StepRecord> record;
   if (before) record = complete(queued_, *before);
 
@@ -334,8 +343,22 @@ std::optional<StepRecord> TrainingRun::queue_step() {
              .targets = targets_,
              .step_tokens = batch.rows * batch.tokens_per_row,
              .step_unpadded = batch.tokens,
-             .data_seconds = data_seconds};
+             .data_seconds = data_seconds,
+             .checkpoint_seconds = std::exchange(stall_seconds_, 0)};
   return record;
+}
+
+// As many on each rank, who sum at the same places: one without a target where this rank has one less.
+std::vector<MicroBatch> TrainingRun::my_micro_batches(const std::vector<MicroBatch>& all) const {
+  const auto mine = all.begin() + prepared_.share.first;
+  std::vector<MicroBatch> found(mine, mine + prepared_.share.count);
+  const int64_t world = prepared_.comm->world();
+  if (prepared_.share.count < (prepared_.micro_batches + world - 1) / world) {
+    found.push_back(found.back());
+    found.back().labels = ignored_;
+    found.back().targets = 0;
+  }
+  return found;
 }
 
 std::optional<StepRecord> TrainingRun::finish_step() {
@@ -384,7 +407,7 @@ Examination TrainingRun::examine() {
   const auto start = Clock::now();
   std::vector<Measure> measures = measure_all();
   const Examination made = examinations_.take(step_, tokens_, seconds_since(start), std::move(measures));
-  if (made.best && prepared_.options.eval.keep_best && step_ > 0 && is_first())
+  if (made.best && prepared_.options.eval.keep_best && step_ > 0)
     write_model_at_once(prepared_.options.output + "/best");
   return made;
 }
@@ -407,14 +430,62 @@ bool TrainingRun::examination_is_due(bool last) const {
 // In the place of what was there only when all is written.
 void TrainingRun::write_model_at_once(const std::string& folder) const {
   namespace fs = std::filesystem;
+  const std::unique_ptr<Session> whole = gathered_model();
+  if (!is_first()) return;
   const std::string partial = folder + ".partial";
   fs::remove_all(partial);
-  write_model_to(partial);
+  write_model_to(partial, whole ? *whole : *session_);
   fs::remove_all(folder);
   fs::rename(partial, folder);
 }
 
+std::unique_ptr<Session> TrainingRun::gathered_model() const {
+  if (!borrows()) return nullptr;
+  std::unique_ptr<Session> whole;
+  if (is_first()) {
+    ProgramSpec spec = prepared_.spec;
+    spec.optimizer.reset();
+    spec.examiner.reset();
+    spec.distribution = {};
+    spec.rows = 1;
+    Programs programs = record_programs(spec, false);
+    whole = make_session(programs, spec, make_cpu_backend(), -1);
+  }
+  Comm& comm = *prepared_.comm;
+  for (int32_t i = 0; i < session_->state().size(); ++i) {
+    const PersistentInfo& p = session_->state()[i];
+    if (p.kind != Kind::weight || p.parent >= 0) continue;
+    const int64_t row = p.width() * size_of(p.dtype);
+    std::vector<std::byte> values(static_cast<size_t>(p.rows() * row));
+    if (!p.absent) {
+      const Buffer b = session_->buffer(i);
+      session_->backend().download_rows(values.data(), b.data, b.pitch * size_of(b.dtype), row, b.rows);
+    }
+    if (p.owner >= 0) comm.broadcast(values.data(), static_cast<int64_t>(values.size()), p.owner);
+    if (!whole) continue;
+    const Buffer to = whole->buffer(p.name);
+    whole->backend().upload_rows(to.data, to.pitch * size_of(to.dtype), values.data(), row, to.rows);
+  }
+  return whole;
+}
+
 int64_t TrainingRun::train(const RunObserver& observer) {
+  prepare_checkpoints();
+  try {
+    train_steps(observer);
+  } catch (const DivergedError&) {  // which all ranks know of
+    finish_last_checkpoint();
+    throw;
+  } catch (...) {
+    if (prepared_.comm->world() == 1) finish_last_checkpoint();
+    throw;
+  }
+  on_checkpoints([](CheckpointWriter& writer) { writer.finish(); });
+  report_checkpoints(observer);
+  return step_;
+}
+
+void TrainingRun::train_steps(const RunObserver& observer) {
   const TrainOptions::Train& t = prepared_.options.train;
   const auto evaluate_now = [&] {
     for (const Evaluation& e : evaluate_all()) {
@@ -435,6 +506,8 @@ int64_t TrainingRun::train(const RunObserver& observer) {
   while (step_ < prepared_.steps) {
     if (observer.before_step) observer.before_step(step_ + 1);
     report(queue_step());
+    on_checkpoints([](CheckpointWriter& writer) { writer.poll(); });
+    report_checkpoints(observer);
     const bool last = step_ == prepared_.steps;
     const bool measure = t.eval_every > 0 && (last || step_ % t.eval_every == 0);
     if (measure) {
@@ -451,11 +524,10 @@ int64_t TrainingRun::train(const RunObserver& observer) {
     const bool save = stop || last || asked || (t.save_every > 0 && step_ % t.save_every == 0);
     if (save) {
       report(finish_step());
-      save_checkpoint_now();
+      save_checkpoint();
     }
     if (stop) break;
   }
-  return step_;
 }
 
 std::string TrainingRun::state_json() const {
@@ -487,18 +559,80 @@ Facts TrainingRun::facts() const {
           {"first tokens", hash(hash_of_tokens(next))}};
 }
 
-void TrainingRun::save_checkpoint_now() {
-  if (prepared_.options.output.empty()) return;
-  const std::string folder = checkpoint_folder(prepared_.options);
+void TrainingRun::prepare_checkpoints() {
+  if (checkpoints_ || prepared_.options.output.empty()) return;
+  make_checkpoint_writer();
+  trainer_->set_before_update([writer = checkpoints_.get()] { writer->before_update(); });
+}
+
+// The memory may be refused on one rank alone: all then do without, or none begins.
+void TrainingRun::make_checkpoint_writer() {
+  const TrainOptions& o = prepared_.options;
+  Comm& comm = *prepared_.comm;
+  const State& state = session_->state();
+  const std::vector<int32_t> tensors = tensors_to_save(state);
+  const auto make = [&](bool beside) {
+    checkpoints_ = std::make_unique<CheckpointWriter>(
+        *session_, tensors, CheckpointWriter::Options{checkpoint_folder(o), o.train.keep_checkpoints, beside},
+        &comm);
+  };
+  if (asks_for_snapshot(o, prepared_.steps) &&
+      has_room_for_snapshot(o, *session_,
+                            Snapshot::bytes_of(state, written_by(state, tensors, comm.rank(), comm.world())),
+                            comm)) {
+    std::string refused;
+    try {
+      make(true);
+    } catch (const MemoryError& e) {
+      refused = e.what();
+    }
+    if (!on_any_rank(comm, !refused.empty())) return;
+    checkpoints_.reset();
+    if (o.train.checkpoint_async == "true") {
+      throw MemoryError("train.checkpoint_async",
+                        refused.empty() ? "another process found no memory for its snapshot" : refused);
+    }
+    log::info("checkpoints are written while training waits: " + refused);
+  }
+  make(false);
+}
+
+void TrainingRun::on_checkpoints(const std::function<void(CheckpointWriter&)>& work) {
+  if (!checkpoints_) return;
   try {
-    save_checkpoint(folder, step_, *session_, tensors_to_save(session_->state()), state_json(),
-                    prepared_.options.train.keep_checkpoints, prepared_.comm.get());
+    work(*checkpoints_);
   } catch (const RunError& e) {
-    const auto last = newest_checkpoint(folder);
-    throw RunError(
-        fmt::format("the checkpoint of step {} was not written ({}); {}", step_, e.what(),
+    const auto last = newest_checkpoint(checkpoint_folder(prepared_.options));
+    const std::string text =
+        fmt::format("the checkpoint of step {} was not written ({}); {}", checkpoints_->step(), e.what(),
                     last ? fmt::format("that of step {} is whole, --resume goes on from it", last->step)
-                         : std::string("there is no earlier one")));
+                         : std::string("there is no earlier one"));
+    if (prepared_.comm->world() > 1) throw SharedFailure{1, text};
+    throw RunError(text);
+  }
+}
+
+void TrainingRun::save_checkpoint() {
+  const auto start = Clock::now();
+  on_checkpoints([&](CheckpointWriter& writer) { writer.save(step_, state_json()); });
+  saved_step_ = step_;
+  stall_seconds_ += seconds_since(start);
+}
+
+void TrainingRun::report_checkpoints(const RunObserver& observer) {
+  if (!checkpoints_) return;
+  while (const std::optional<CheckpointTimes> times = checkpoints_->take_times()) {
+    if (observer.on_checkpoint) observer.on_checkpoint(*times);
+  }
+}
+
+void TrainingRun::finish_last_checkpoint() {
+  if (!checkpoints_) return;
+  try {
+    checkpoints_->finish();
+  } catch (const RunError& e) {
+    log::warning(
+        fmt::format("the checkpoint of step {} was not written ({})", checkpoints_->step(), e.what()));
   }
 }
 
@@ -549,19 +683,27 @@ std::string TrainingRun::export_model(const std::string& folder) {
   if (steps_taken_ > 0 && !moved_) {
     throw RunError(fmt::format("{} is not written: in {} steps no weight changed", folder, steps_taken_));
   }
+  std::vector<float> original;
+  if (is_first() || borrows()) original = probed_logits();
+  const std::unique_ptr<Session> whole = gathered_model();
+  if (!is_first()) return folder;
   const Proof proof = write_proven(
-      folder, [&](const std::string& to) { write_model_to(to); },
-      [&](const std::string& from) { return prove_model(from); });
+      folder, [&](const std::string& to) { write_model_to(to, whole ? *whole : *session_); },
+      [&](const std::string& from) { return prove_model(from, original); });
   log::info(fmt::format("{}: {}", folder, text_of(proof)));
   return folder;
 }
 
+std::vector<float> TrainingRun::probed_logits() {
+  const ProgramSpec& spec = prepared_.spec;
+  return probe_logits(*session_, programs_.evaluate, programs_.logits, spec.rows, spec.tokens,
+                      make_probe(spec.config.vocab_size, spec.rows, spec.tokens));
+}
+
 // Held against the model in memory, on the same device if a second model fits there.
-Proof TrainingRun::prove_model(const std::string& folder) {
+Proof TrainingRun::prove_model(const std::string& folder, const std::vector<float>& original) {
   const ProgramSpec& spec = prepared_.spec;
   const Probe probe = make_probe(spec.config.vocab_size, spec.rows, spec.tokens);
-  const std::vector<float> original =
-      probe_logits(*session_, programs_.evaluate, programs_.logits, spec.rows, spec.tokens, probe);
   const bool is_cpu = session_->backend().device().kind == DeviceKind::cpu;
   InferenceOptions options{.adapter = spec.lora ? folder : "",
                            .precision = prepared_.options.precision,
@@ -586,18 +728,18 @@ Proof TrainingRun::prove_model(const std::string& folder) {
                         roundoff_of(spec.precision.compute));
 }
 
-void TrainingRun::write_model_to(const std::string& folder) const {
+void TrainingRun::write_model_to(const std::string& folder, const Session& session) const {
   if (prepared_.spec.lora) {
     const BaseReference base = base_reference(prepared_.model);
     LoraConfig lora = *prepared_.spec.lora;
     lora.base_revision = base.revision;
     if (first_factors_.empty()) {
-      save_adapter(folder, *session_, lora, prepared_.model.config, base.name);
+      save_adapter(folder, session, lora, prepared_.model.config, base.name);
     } else {
-      save_beside_base(folder, *session_, prepared_.model.config, lora, first_factors_, base.name);
+      save_beside_base(folder, session, prepared_.model.config, lora, first_factors_, base.name);
     }
   } else {
-    save_model(folder, *session_, prepared_.model.config);
+    save_model(folder, session, prepared_.model.config);
     const std::string& base = prepared_.model.path;
     if (is_gguf(base)) {
       save_gguf_side_files(base, folder);

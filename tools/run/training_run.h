@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/checkpoint_writer.h"
+#include "engine/comm/device_comm.h"
 #include "optim/schedule.h"
 #include "tools/run/base_divergence.h"
 #include "tools/run/evaluate.h"
@@ -31,7 +33,8 @@ struct StepRecord {
   int64_t step_unpadded = 0;  // without padding
   // Their sum is the time from the step before (or from this one's beginning) until this one was known to be
   // done. Data that were dealt while the device was at work cost nothing.
-  double compute_seconds = 0, data_seconds = 0, communication_seconds = 0;
+  // checkpoint: what the step waited for the checkpoint of the step before, and for its copy.
+  double compute_seconds = 0, data_seconds = 0, communication_seconds = 0, checkpoint_seconds = 0;
 };
 
 struct EvaluationRecord {
@@ -47,8 +50,9 @@ struct RunObserver {
   std::function<void(const StepRecord&)> on_step;
   std::function<void(const EvaluationRecord&)> on_evaluation;
   std::function<void(const Examination&)> on_examination;
-  std::function<bool()> should_stop;              // asked when a step has been queued
-  std::function<bool(int64_t step)> should_save;  // beside train.save_every
+  std::function<void(const CheckpointTimes&)> on_checkpoint;  // when it is there, some steps later
+  std::function<bool()> should_stop;                          // asked when a step has been queued
+  std::function<bool(int64_t step)> should_save;              // beside train.save_every
 };
 
 // What a plan shows and a run begins with; nothing is allocated yet.
@@ -59,9 +63,10 @@ struct PreparedRun {
   ProgramSpec spec;
   ScheduleSpec schedule;
   int64_t steps = 0;
-  int64_t micro_batches = 1;   // per step, over all ranks
-  Share share;                 // of them, this rank's
-  std::shared_ptr<Comm> comm;  // never null
+  int64_t micro_batches = 1;                // per step, over all ranks
+  Share share;                              // of them, this rank's
+  std::shared_ptr<Comm> comm;               // never null
+  std::shared_ptr<DeviceComm> device_comm;  // of ranks on GPUs (rank_devices.h); else null
 };
 
 // Reads configuration, data and the model's headers and checks them against each other. Throws RequestErrors.
@@ -87,17 +92,21 @@ class TrainingRun {
   // Throws FormatError if it is of another model, data or configuration.
   int64_t resume();
 
-  // Trains to the end, or until should_stop; returns the last finished step. Saves as configured. Throws
-  // DivergedError: the weights are then those before the step it names, and the run cannot go on.
+  // Allocates what writing checkpoints beside training takes; train() does where nobody has. Throws
+  // MemoryError if train.checkpoint_async insists on what has no room. Collective.
+  void prepare_checkpoints();
+
+  // Trains to the end, or until should_stop; returns the last finished step. Saves as configured; all is
+  // written on return. Throws DivergedError: the weights are then those before the step it names, and the run
+  // cannot go on. A checkpoint that could not be written: RunError, of several ranks SharedFailure on all.
   int64_t train(const RunObserver& observer);
 
   // What must be the same on all ranks before the first step (require_same).
   Facts facts() const;
 
-  void save_checkpoint_now();
   // The trained model (full fine-tuning: a Hugging Face folder; LoRA: a PEFT adapter) under the output
   // folder. Loaded back and held against the model in memory before it gets that name; throws RunError if it
-  // does not compute the same, or if no step changed a weight. For one rank alone.
+  // does not compute the same, or if no step changed a weight.
   std::string export_model(const std::string& folder);
 
   std::vector<Evaluation> evaluate_all();
@@ -116,21 +125,39 @@ class TrainingRun {
   std::optional<StepRecord> queue_step();
   // The record of the last step, if it was not taken yet.
   std::optional<StepRecord> finish_step();
+  void train_steps(const RunObserver& observer);
+  void make_checkpoint_writer();
+  void save_checkpoint();
+  // Calls `work`; what fails there is told with the checkpoint that is still whole.
+  void on_checkpoints(const std::function<void(CheckpointWriter&)>& work);
+  void report_checkpoints(const RunObserver& observer);
+  // After a failure of something else.
+  void finish_last_checkpoint();
   StepRecord complete(StepRecord record, const StepResult& result);
   std::vector<Measure> measure_all();
   // Says what was learned and forgotten, and keeps the model if it is the best.
   Examination examine();
   bool examination_is_due(bool last) const;
   void restore_examinations(const std::string& file, const nlohmann::json& saved);
+  // Collective; the first rank writes.
   void write_model_at_once(const std::string& folder) const;
   bool is_first() const { return prepared_.comm->rank() == 0; }
   std::string state_json() const;
-  void write_model_to(const std::string& folder) const;
-  Proof prove_model(const std::string& folder);
+  void write_model_to(const std::string& folder, const Session& session) const;
+  // The logits of a probe; of ranks that borrow weights all must ask.
+  std::vector<float> probed_logits();
+  Proof prove_model(const std::string& folder, const std::vector<float>& original);
+  // Whether other ranks hold some of the weights.
+  bool borrows() const { return prepared_.spec.distribution.sharding == Sharding::zero3; }
+  // On the first rank all weights, gathered from their owners; elsewhere, and where each holds them all,
+  // nothing. Collective.
+  std::unique_ptr<Session> gathered_model() const;
+  std::vector<MicroBatch> my_micro_batches(const std::vector<MicroBatch>& all) const;
 
   PreparedRun prepared_;
   Programs programs_;  // State and tapes live in the session
   std::unique_ptr<Session> session_;
+  std::unique_ptr<CheckpointWriter> checkpoints_;  // none without an output folder
   std::optional<Trainer> trainer_;
   Loader loader_;
   std::map<std::string, std::vector<double>> first_factors_;  // tools/run/pissa.h; empty without
@@ -139,7 +166,10 @@ class TrainingRun {
   double trained_seconds_ = 0;  // of all steps since the run began
   bool forgot_too_much_ = false;
   int64_t step_ = 0, tokens_ = 0, targets_ = 0;
-  StepRecord queued_;  // of the last step, without its result
+  int64_t saved_step_ = -1;
+  double stall_seconds_ = 0;      // for a checkpoint, since the last step was queued
+  std::vector<int32_t> ignored_;  // labels of a micro-batch that only keeps step with the other ranks
+  StepRecord queued_;             // of the last step, without its result
   QueuedRead::Clock::time_point last_finished_;
   int64_t steps_taken_ = 0;  // by this object, and whether any of them
   bool moved_ = false;       // changed a weight

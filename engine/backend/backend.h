@@ -50,6 +50,10 @@ class Backend {
   // Values as they are when the programs queued so far are done. The ranges lie in one allocation.
   virtual std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges);
 
+  // An int64: the nanoseconds that programs stood still, so far, for nodes that run beside them (sums over
+  // ranks). To be read behind them. Empty where there is one rank and nothing is counted.
+  virtual DeviceRange waited() const { return {}; }
+
   // Memory of the host that queue_copies is quickest with. Throws MemoryError if the system refuses.
   virtual std::shared_ptr<std::byte> allocate_host(int64_t bytes);
   // Copies what the programs queued so far leave on the device to memory of allocate_host, which must live

@@ -9,6 +9,7 @@
 
 #include "engine/backend/backend.h"
 #include "kernels/cpu/team.h"
+#include "kernels/stopwatch.h"
 
 extern "C" void openblas_set_num_threads(int);
 
@@ -20,13 +21,14 @@ struct CpuNode {
   std::vector<Buffer> in, out;
   std::vector<Access> access;
   void* workspace;
+  bool beside;  // a sum over ranks: all that follows waits for it here
 };
 
 class CpuExecutable final : public Executable {
  public:
   CpuExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, const CpuOptions& options,
-                std::shared_ptr<kernels::cpu::Team> team)
-      : options_(options), team_(std::move(team)) {
+                std::shared_ptr<kernels::cpu::Team> team, std::shared_ptr<kernels::Stopwatch> waited)
+      : options_(options), team_(std::move(team)), waited_(std::move(waited)) {
     const auto buffer = [&](Var v) {
       const TensorInfo& t = tape.info(v);
       const Placement& p = plan.tensors[static_cast<size_t>(v.id)];
@@ -35,7 +37,8 @@ class CpuExecutable final : public Executable {
     for (size_t n = 0; n < tape.nodes().size(); ++n) {
       const Node& node = tape.nodes()[n];
       CpuNode made{.op = node.op.get(),
-                   .workspace = static_cast<std::byte*>(arena) + plan.workspaces[n].offset};
+                   .workspace = static_cast<std::byte*>(arena) + plan.workspaces[n].offset,
+                   .beside = node.stream != 0};
       for (const Var v : node.inputs) made.in.push_back(buffer(v));
       for (const Output& o : node.outputs) {
         made.out.push_back(buffer(o.var));
@@ -51,7 +54,9 @@ class CpuExecutable final : public Executable {
     for (size_t n = 0; n < nodes_.size(); ++n) {
       const CpuNode& node = nodes_[n];
       const auto start = std::chrono::steady_clock::now();
+      if (node.beside) kernels::cpu::start(*waited_);
       node.op->run(CpuLaunch{{node.in, node.out, node.access, node.workspace}, options_.threads});
+      if (node.beside) kernels::cpu::stop(*waited_);
       if (options_.profile) {
         seconds_[n] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       }
@@ -63,6 +68,7 @@ class CpuExecutable final : public Executable {
  private:
   CpuOptions options_;
   std::shared_ptr<kernels::cpu::Team> team_;
+  std::shared_ptr<kernels::Stopwatch> waited_;
   std::vector<CpuNode> nodes_;
   std::vector<double> seconds_;
 };
@@ -93,7 +99,7 @@ class CpuBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    return std::make_unique<CpuExecutable>(tape, plan, arena, options_, team_);
+    return std::make_unique<CpuExecutable>(tape, plan, arena, options_, team_, waited_);
   }
 
   void upload(void* device, const void* host, int64_t bytes) override {
@@ -102,11 +108,13 @@ class CpuBackend final : public Backend {
   void download(void* host, const void* device, int64_t bytes) override {
     std::memcpy(host, device, static_cast<size_t>(bytes));
   }
+  DeviceRange waited() const override { return {&waited_->nanoseconds, sizeof waited_->nanoseconds}; }
   int threads() const override { return options_.threads; }
 
  private:
   CpuOptions options_;
   std::shared_ptr<kernels::cpu::Team> team_;
+  std::shared_ptr<kernels::Stopwatch> waited_ = std::make_shared<kernels::Stopwatch>();
 };
 
 }  // namespace

@@ -47,6 +47,7 @@ class CudaBackend final : public Backend {
         staging_(stream_.get()) {
     matmuls_ = std::make_unique<CudaMatmuls>(options_);
     attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(user_cache_folder("attention"));
+    if (options_.comm) waited_ = make_stopwatch(stream_.get());
     free_at_start_ = device_memory().free;
   }
 
@@ -67,7 +68,7 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    const CudaExecutable::Streams streams{stream_.get(), beside_.get()};
+    const CudaExecutable::Streams streams{stream_.get(), beside_.get(), waited_.get()};
     auto made = std::make_unique<CudaExecutable>(tape, plan, arena, streams, matmuls_->library(), *attention_,
                                                  options_);
     matmuls_->report();
@@ -99,6 +100,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges) override {
     return reads_.queue(ranges);
   }
+  DeviceRange waited() const override {
+    return waited_ ? DeviceRange{&waited_->nanoseconds, sizeof waited_->nanoseconds} : DeviceRange{};
+  }
   std::shared_ptr<std::byte> allocate_host(int64_t bytes) override {
     return try_allocate_pinned(std::max<int64_t>(bytes, 1));
   }
@@ -126,6 +130,15 @@ class CudaBackend final : public Backend {
     return make_stream();
   }
 
+  static std::shared_ptr<kernels::Stopwatch> make_stopwatch(cudaStream_t stream) {
+    void* made = nullptr;
+    check_cuda(cudaMalloc(&made, sizeof(kernels::Stopwatch)), "cudaMalloc");
+    std::shared_ptr<kernels::Stopwatch> owned(static_cast<kernels::Stopwatch*>(made),
+                                              [](kernels::Stopwatch* p) { cudaFree(p); });
+    check_cuda(cudaMemsetAsync(made, 0, sizeof(kernels::Stopwatch), stream), "cudaMemset");
+    return owned;
+  }
+
   CudaOptions options_;
   CudaStream stream_, beside_;
   CudaInputs inputs_;
@@ -134,6 +147,7 @@ class CudaBackend final : public Backend {
   CudaStaging staging_;
   std::unique_ptr<CudaMatmuls> matmuls_;
   std::unique_ptr<kernels::cuda::AttentionLibrary> attention_;
+  std::shared_ptr<kernels::Stopwatch> waited_;  // of several ranks
   int64_t free_at_start_ = 0;
 };
 

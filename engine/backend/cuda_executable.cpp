@@ -80,7 +80,7 @@ void CudaExecutable::run() {
 
 bool CudaExecutable::can_be_captured() const {
   const bool talks = std::ranges::any_of(steps_, &Step::beside);
-  return options_.graph && !(talks && options_.comm && !options_.comm->in_graphs());
+  return options_.graph && !(talks && host_talks());
 }
 
 void CudaExecutable::queue(const Step& step) {
@@ -90,15 +90,28 @@ void CudaExecutable::queue(const Step& step) {
     check_cuda(cudaEventRecord(step.begin.get(), streams_.main), "cudaEventRecord");
     check_cuda(cudaStreamWaitEvent(streams_.beside, step.begin.get()), "cudaStreamWaitEvent");
   }
+  // A sum that goes through the host begins when the main stream has nothing left to do: all of it is waited
+  // for. The main stream's own waits would not tell, as they are queued when it is over.
+  const bool counted = step.beside && streams_.waited && host_talks();
+  if (counted) kernels::cuda::start(streams_.waited, streams_.beside);
   step.op->run(launch_of(step));
+  if (counted) kernels::cuda::stop(streams_.waited, streams_.beside);
   check_cuda(cudaGetLastError(), step.path);
   if (step.beside) check_cuda(cudaEventRecord(step.end.get(), streams_.beside), "cudaEventRecord");
 }
 
 void CudaExecutable::wait_for(const std::vector<size_t>& steps) {
+  const bool counted = streams_.waited && !steps.empty() && !host_talks();
+  if (counted) kernels::cuda::start(streams_.waited, streams_.main);
   for (const size_t n : steps) {
     check_cuda(cudaStreamWaitEvent(streams_.main, steps_[n].end.get()), "cudaStreamWaitEvent");
   }
+  if (counted) kernels::cuda::stop(streams_.waited, streams_.main);
+}
+
+// Whether sums wait for the stream and go through the host.
+bool CudaExecutable::host_talks() const {
+  return options_.comm && !options_.comm->in_graphs();
 }
 
 void CudaExecutable::queue_nodes() {

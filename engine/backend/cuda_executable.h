@@ -12,6 +12,7 @@
 #include "engine/backend/cuda_trace.h"
 #include "kernels/attention_library.h"
 #include "kernels/matmul.h"
+#include "kernels/stopwatch.h"
 
 namespace lethe {
 
@@ -19,6 +20,7 @@ class CudaExecutable final : public Executable {
  public:
   struct Streams {
     cudaStream_t main = nullptr, beside = nullptr;  // beside: of nodes of stream 1
+    kernels::Stopwatch* waited = nullptr;           // in the GPU's memory; null: nothing is counted
   };
 
   // Prepares every node (algorithms are picked here). streams and libraries must outlive the executable.
@@ -51,6 +53,7 @@ class CudaExecutable final : public Executable {
   void queue_nodes();
   void queue(const Step& step);
   void wait_for(const std::vector<size_t>& steps);
+  bool host_talks() const;
   bool can_be_captured() const;
   void capture();
   size_t captured_pieces() const;

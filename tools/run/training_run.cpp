@@ -304,8 +304,9 @@ StepRecord TrainingRun::complete(StepRecord record, const StepResult& result) {
   double held = 0;  // by the copy of the state before this step
   if (checkpoints_ && record.step == saved_step_ + 1) held = checkpoints_->held_seconds().value_or(0);
   record.checkpoint_seconds += held;
-  record.compute_seconds = std::max(0.0, seconds - record.data_seconds - held);
-  trained_seconds_ += record.compute_seconds + record.data_seconds;
+  record.communication_seconds = result.waited_seconds;
+  record.compute_seconds = std::max(0.0, seconds - record.data_seconds - held - result.waited_seconds);
+  trained_seconds_ += record.compute_seconds + record.communication_seconds + record.data_seconds;
   record.share_moved = static_cast<double>(result.parameters_moved) /
                        static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
   return record;

@@ -100,12 +100,21 @@ Trainer::Pending Trainer::queue(const std::vector<MicroBatch>& micro_batches, in
     const bool last = i + 1 == micro_batches.size();
     session_.run(i == 0 ? programs_.first : last ? programs_.last : programs_.next);
   }
+  // The update sums it over the ranks.
+  const DeviceRange loss = range_of(session_, step::loss_sum);
+  const bool shared = session_.backend().waited().bytes > 0;
+  std::unique_ptr<QueuedRead> own_loss =
+      shared ? session_.backend().queue_read(std::span(&loss, 1)) : nullptr;
   if (before_update_) before_update_();
   session_.run(programs_.update);
-  const std::array ranges = {range_of(session_, step::loss_sum), range_of(session_, step::gradient_norm),
+  const std::array ranges = {loss, range_of(session_, step::gradient_norm),
                              range_of(session_, step::parameters_moved)};
-  return {step_index, targets, session_.backend().queue_read(ranges), read_waited(),
-          std::move(waited_before)};
+  return {step_index,
+          targets,
+          session_.backend().queue_read(ranges),
+          read_waited(),
+          std::move(waited_before),
+          std::move(own_loss)};
 }
 
 std::unique_ptr<QueuedRead> Trainer::read_waited() const {
@@ -120,6 +129,11 @@ StepResult Trainer::take(Pending pending) {
     read.wait();
     return read.value<int64_t>(0);
   };
+  own_loss_sum_ = values.value<double>(0);
+  if (pending.own_loss) {
+    pending.own_loss->wait();
+    own_loss_sum_ = pending.own_loss->value<double>(0);
+  }
   if (pending.waited_before) waited_ = waited(*pending.waited_before);
   const int64_t before = std::exchange(waited_, pending.waited ? waited(*pending.waited) : 0);
   const StepResult result{.step = pending.step,

@@ -59,6 +59,9 @@ class Trainer {
   StepResult step_now(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
                       const std::vector<double>& learning_rates);
 
+  // The part of the loss sum that this rank computed of the step last taken; that step may have diverged.
+  double own_loss_sum() const { return own_loss_sum_; }
+
   // Called before each step's update is queued, the one program that changes weights and their state.
   void set_before_update(std::function<void()> call) { before_update_ = std::move(call); }
 
@@ -73,6 +76,7 @@ class Trainer {
     std::unique_ptr<QueuedRead> values;
     // Backend::waited() behind the step and, where no step was pending, before it; null: not counted.
     std::unique_ptr<QueuedRead> waited, waited_before;
+    std::unique_ptr<QueuedRead> own_loss;  // this rank's part of the loss sum; null: it is all
   };
 
   Pending queue(const std::vector<MicroBatch>& micro_batches, int64_t step_index, int64_t targets,
@@ -84,6 +88,7 @@ class Trainer {
   StepPrograms programs_;
   std::function<void()> before_update_;
   std::optional<Pending> pending_;
+  double own_loss_sum_ = 0;
   int64_t waited_ = 0;  // Backend::waited() behind the last step that was taken
 };
 

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
-#include <thread>
 
 #include "engine/checkpoint.h"
 #include "engine/comm/launch.h"
@@ -65,8 +64,9 @@ void require_engine(const TrainOptions::Distributed& options, const Launched& la
   }
 }
 
-// Exit status: another rank died or stood still.
-constexpr int kRankLost = 3;
+void say(const std::string& text) {
+  fmt::print(stderr, "lethe train: {}\n", text);
+}
 
 struct Arguments {
   ConfigArguments config;
@@ -75,26 +75,35 @@ struct Arguments {
   TraceFile trace;
 };
 
-// A loss that is no number is so on all ranks.
-int64_t train_all(TrainingRun& run, const RunObserver& observer) {
+// Ends this process while its main thread waits; the launcher ends those that cannot.
+std::unique_ptr<Watch> watch(const Ranks& ranks, const TrainingRun& run, double hang_seconds) {
+  if (!ranks.store) return nullptr;
+  return std::make_unique<Watch>(ranks.store, ranks.comm->rank(), ranks.comm->world(), Seconds(hang_seconds),
+                                 run.session().backend().position(),
+                                 Watch::Calls{.say = say, .end = [](int status) { std::_Exit(status); }});
+}
+
+// A loss that is no number is so on all ranks. What one rank alone meets, rank 0 tells for it.
+int64_t train_all(TrainingRun& run, const RunObserver& observer, Watch* watching) {
+  const auto fail = [&](const RankFailure& failure) {
+    if (watching) watching->fail(failure, Seconds(5));
+  };
   try {
     return run.train(observer);
   } catch (const DivergedError& error) {
-    if (run.prepared().comm->world() == 1) throw;
-    throw SharedFailure{1, error.what()};
+    if (!watching) throw;
+    const std::string last = who_diverged(*run.prepared().comm, error.what(), run.own_loss_sum());
+    throw SharedFailure{1, "the run ends\n" + watching->table() + "\n" + last};
+  } catch (const CommError& error) {
+    fail({error.what(), 1, true});
+    throw;
+  } catch (const RequestError& error) {
+    fail({error.what(), 2});
+    throw;
+  } catch (const std::exception& error) {
+    fail({error.what(), 1});
+    throw;
   }
-}
-
-// Ends this process while its main thread waits; the launcher ends those that cannot.
-std::unique_ptr<Watch> watch(const Ranks& ranks, double hang_seconds) {
-  if (!ranks.store) return nullptr;
-  return std::make_unique<Watch>(ranks.store, ranks.comm->rank(), ranks.comm->world(), Seconds(hang_seconds),
-                                 [](const std::string& text) {
-                                   if (!text.empty()) fmt::print(stderr, "lethe train: {}\n", text);
-                                   // Those who are told need a moment to hear it from rank 0.
-                                   if (!text.empty()) std::this_thread::sleep_for(Seconds(0.5));
-                                   std::_Exit(kRankLost);
-                                 });
 }
 
 // Trains, tells nothing where this is not the first rank. Throws SharedFailure for what all ranks know of.
@@ -148,7 +157,7 @@ int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
   }
   const SignalGuard signals;
   const int64_t steps = run->prepared().steps;
-  std::unique_ptr<Watch> watching = watch(ranks, arguments.hang_seconds);
+  std::unique_ptr<Watch> watching = watch(ranks, *run, arguments.hang_seconds);
   RunObserver observer{.before_step =
                            [&](int64_t step) {
                              if (watching) watching->at(step);
@@ -161,7 +170,7 @@ int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
     observer.on_checkpoint = [&](const CheckpointTimes& t) { log->checkpoint(t); };
     observer.on_evaluation = [&](const EvaluationRecord& r) { log->evaluation(r); };
   }
-  const int64_t last = train_all(*run, observer);
+  const int64_t last = train_all(*run, observer, watching.get());
   watching.reset();
   arguments.trace.finish();
   if (run->forgot_too_much()) {
@@ -201,7 +210,6 @@ int train_command(const std::vector<std::string>& arguments) {
   const std::shared_ptr<Comm>& comm = ranks.comm;
   if (comm->world() == 1) return train(ranks, launch, asked);
   log::set_silent(comm->rank() != 0);
-  const auto say = [](const std::string& text) { fmt::print(stderr, "lethe train: {}\n", text); };
   const auto fail_alone = [&](int status, const char* text) {
     say(fmt::format("rank {} of {}: {}", comm->rank(), comm->world(), text));
     comm->end_all(status);

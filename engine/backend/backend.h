@@ -9,6 +9,7 @@
 #include "engine/backend/row_sources.h"
 #include "engine/backend/transfers.h"
 #include "engine/planner.h"
+#include "engine/position.h"
 #include "kernels/matmul_product.h"
 
 namespace lethe {
@@ -61,6 +62,9 @@ class Backend {
   // hold_programs() was called.
   virtual std::unique_ptr<QueuedCopies> queue_copies(std::span<const Download> parts);
 
+  // Where the programs are: of a device, how far the host has come in queueing them.
+  const std::shared_ptr<Position>& position() const { return position_; }
+
   virtual int threads() const = 0;
   virtual Device device() const { return {DeviceKind::cpu, threads()}; }
   // Bytes of the device's own memory that an arena may have, and that were taken since the backend was made;
@@ -79,6 +83,9 @@ class Backend {
   // Names what is queued until the end for tools that watch (NVTX).
   virtual void begin_range(const std::string&) {}
   virtual void end_range() {}
+
+ private:
+  std::shared_ptr<Position> position_ = std::make_shared<Position>();
 };
 
 struct CpuOptions {

@@ -27,8 +27,13 @@ struct CpuNode {
 class CpuExecutable final : public Executable {
  public:
   CpuExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, const CpuOptions& options,
-                std::shared_ptr<kernels::cpu::Team> team, std::shared_ptr<kernels::Stopwatch> waited)
-      : options_(options), team_(std::move(team)), waited_(std::move(waited)) {
+                std::shared_ptr<kernels::cpu::Team> team, std::shared_ptr<kernels::Stopwatch> waited,
+                std::shared_ptr<Position> position)
+      : options_(options),
+        team_(std::move(team)),
+        waited_(std::move(waited)),
+        position_(std::move(position)),
+        program_(std::make_shared<Position::Program>(tape, false)) {
     const auto buffer = [&](Var v) {
       const TensorInfo& t = tape.info(v);
       const Placement& p = plan.tensors[static_cast<size_t>(v.id)];
@@ -51,8 +56,10 @@ class CpuExecutable final : public Executable {
 
   void run() override {
     const kernels::cpu::Team::Use use(*team_);
+    position_->begin(program_);
     for (size_t n = 0; n < nodes_.size(); ++n) {
       const CpuNode& node = nodes_[n];
+      position_->at(n);
       const auto start = std::chrono::steady_clock::now();
       if (node.beside) kernels::cpu::start(*waited_);
       node.op->run(CpuLaunch{{node.in, node.out, node.access, node.workspace}, options_.threads});
@@ -61,6 +68,7 @@ class CpuExecutable final : public Executable {
         seconds_[n] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       }
     }
+    position_->end();
   }
 
   std::vector<double> node_seconds() const override { return seconds_; }
@@ -69,6 +77,8 @@ class CpuExecutable final : public Executable {
   CpuOptions options_;
   std::shared_ptr<kernels::cpu::Team> team_;
   std::shared_ptr<kernels::Stopwatch> waited_;
+  std::shared_ptr<Position> position_;
+  std::shared_ptr<const Position::Program> program_;
   std::vector<CpuNode> nodes_;
   std::vector<double> seconds_;
 };
@@ -99,7 +109,7 @@ class CpuBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    return std::make_unique<CpuExecutable>(tape, plan, arena, options_, team_, waited_);
+    return std::make_unique<CpuExecutable>(tape, plan, arena, options_, team_, waited_, position());
   }
 
   void upload(void* device, const void* host, int64_t bytes) override {

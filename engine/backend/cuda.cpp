@@ -70,7 +70,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
     const CudaExecutable::Streams streams{stream_.get(), beside_.get(), waited_.get()};
     auto made = std::make_unique<CudaExecutable>(tape, plan, arena, streams, matmuls_->library(), *attention_,
-                                                 options_);
+                                                 position(), options_);
     matmuls_->report();
     return made;
   }

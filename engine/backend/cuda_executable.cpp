@@ -11,8 +11,15 @@ namespace lethe {
 
 CudaExecutable::CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, Streams streams,
                                kernels::cuda::MatmulLibrary& matmuls,
-                               kernels::cuda::AttentionLibrary& attention, const CudaOptions& options)
-    : name_(tape.name()), streams_(streams), matmuls_(matmuls), attention_(attention), options_(options) {
+                               kernels::cuda::AttentionLibrary& attention, std::shared_ptr<Position> position,
+                               const CudaOptions& options)
+    : position_(std::move(position)),
+      program_(std::make_shared<Position::Program>(tape, true)),
+      name_(tape.name()),
+      streams_(streams),
+      matmuls_(matmuls),
+      attention_(attention),
+      options_(options) {
   const auto place = [&](const Placement& p) { return static_cast<std::byte*>(arena) + p.offset; };
   const auto buffer = [&](Var v) {
     const TensorInfo& t = tape.info(v);
@@ -67,6 +74,12 @@ CudaLaunch CudaExecutable::launch_of(const Step& step) const {
 
 void CudaExecutable::run() {
   const NamedRange range(name_);
+  position_->begin(program_);
+  queue_program();
+  position_->end();
+}
+
+void CudaExecutable::queue_program() {
   if (options_.profile) return run_timed();
   // The first run loads kernels and lets libraries set up what a capture must not see.
   if (++runs_ == 2 && can_be_captured()) capture();
@@ -115,7 +128,9 @@ bool CudaExecutable::host_talks() const {
 }
 
 void CudaExecutable::queue_nodes() {
-  for (const Step& step : steps_) {
+  for (size_t n = 0; n < steps_.size(); ++n) {
+    const Step& step = steps_[n];
+    position_->at(n);
     const bool traced = options_.trace && options_.trace->running();
     if (traced) options_.trace->push(std::make_shared<const std::vector<std::string>>(1, step.path));
     queue(step);

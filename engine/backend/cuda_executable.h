@@ -26,7 +26,7 @@ class CudaExecutable final : public Executable {
   // Prepares every node (algorithms are picked here). streams and libraries must outlive the executable.
   CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, Streams streams,
                  kernels::cuda::MatmulLibrary& matmuls, kernels::cuda::AttentionLibrary& attention,
-                 const CudaOptions& options);
+                 std::shared_ptr<Position> position, const CudaOptions& options);
   ~CudaExecutable() override;
   CudaExecutable(const CudaExecutable&) = delete;
   CudaExecutable& operator=(const CudaExecutable&) = delete;
@@ -50,6 +50,7 @@ class CudaExecutable final : public Executable {
   };
 
   CudaLaunch launch_of(const Step& step) const;
+  void queue_program();
   void queue_nodes();
   void queue(const Step& step);
   void wait_for(const std::vector<size_t>& steps);
@@ -59,6 +60,8 @@ class CudaExecutable final : public Executable {
   size_t captured_pieces() const;
   void run_timed();
 
+  std::shared_ptr<Position> position_;
+  std::shared_ptr<const Position::Program> program_;
   std::string name_;
   std::vector<Step> steps_;
   std::vector<size_t> awaited_at_end_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/comm/ranks.h"
 #include "tests/files.h"
 
@@ -44,6 +46,18 @@ TEST(Together, FailsOnAllRanksWithTheMessageAndStatusOfTheFirstThatFails) {
 TEST(Together, OneRankIsEnoughToStopAll) {
   EXPECT_FALSE(on_any_rank(ranks(), false));
   EXPECT_TRUE(on_any_rank(ranks(), is_last()));
+}
+
+TEST(WhoDiverged, IsTheFirstRankWhoseOwnPartOfTheLossIsNoNumber) {
+  const int world = ranks().world();
+  EXPECT_EQ(who_diverged(ranks(), "step 3: no", 1.5),
+            "step 3: no; each rank's own part of the loss was finite");
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(who_diverged(ranks(), "step 3: no", is_last() ? none : 2),
+            "rank " + std::to_string(world - 1) + " of " + std::to_string(world) +
+                ": step 3: no; its own part of the loss was nan");
+  EXPECT_EQ(who_diverged(ranks(), "no", none),
+            "rank 0 of " + std::to_string(world) + ": no; its own part of the loss was nan");
 }
 
 TEST(RequireSame, NamesRankKeyAndBothValues) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <thread>
 
@@ -176,6 +177,26 @@ TEST(Seconds, TellWhoWaitsForSumsAndWhoIsWaitedFor) {
       EXPECT_GT(r.communication_seconds, most) << r.step;
     }
   }
+}
+
+// A weight that is no number on one rank: all learn of it in the same step, and which rank it was.
+TEST(Diverging, IsNoticedByAllInTheSameStepAndTheRankIsKnown) {
+  const bool is_ill = ranks().rank() == ranks().world() - 1;
+  const Folder folder;
+  TrainOptions options =
+      small_options(folder.path(), {"train.batch_size=8", "train.eval_every=0", "train.save_every=0"});
+  options.output.clear();
+  TrainingRun run(prepare_run(options, shared_ranks()));
+  const auto fall_ill = [&](int64_t step) {
+    if (step != 4 || !is_ill) return;
+    const std::string name = "model.layers.1.mlp.down_proj.weight";
+    std::vector<double> values = host_values(run.session(), name);
+    values[7] = std::numeric_limits<double>::quiet_NaN();
+    set_host_values(run.session(), name, values);
+  };
+  expect_parts(message_of<DivergedError>([&] { run.train({.before_step = fall_ill}); }),
+               {"step 4: loss nan"});
+  EXPECT_EQ(std::isfinite(run.own_loss_sum()), !is_ill);
 }
 
 // Rows of the tiny batch have the fewer targets the later they come: the ranks' shares are unequal.

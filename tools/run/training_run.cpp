@@ -602,6 +602,8 @@ void TrainingRun::on_checkpoints(const std::function<void(CheckpointWriter&)>& w
   if (!checkpoints_) return;
   try {
     work(*checkpoints_);
+  } catch (const CommError&) {  // another rank is gone: not all know
+    throw;
   } catch (const RunError& e) {
     const auto last = newest_checkpoint(checkpoint_folder(prepared_.options));
     const std::string text =

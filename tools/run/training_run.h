@@ -116,8 +116,11 @@ class TrainingRun {
 
   const PreparedRun& prepared() const { return prepared_; }
   Session& session() { return *session_; }
+  const Session& session() const { return *session_; }
   int64_t step() const { return step_; }  // the last that was queued; finished outside train()
   int64_t trainable_parameters() const;
+  // Trainer::own_loss_sum().
+  double own_loss_sum() const { return trainer_->own_loss_sum(); }
 
  private:
   // PiSSA's: computed, or read where an earlier run of this output folder wrote them.

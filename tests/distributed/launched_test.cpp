@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -210,10 +211,16 @@ TEST(Stopped, ARankThatStandsStillEndsTheRunInTheSecondsThatWereSet) {
   EXPECT_TRUE(newest_checkpoint(folder / "run/checkpoints").has_value());
 }
 
+// How many ranks are killed: LETHE_TEST_KILLS, or a few.
+uint64_t kills_asked_for() {
+  const char* const asked = std::getenv("LETHE_TEST_KILLS");
+  return asked ? std::stoull(asked) : 8;
+}
+
 // One chain of runs: each goes on from the newest checkpoint, saves after every step and loses a rank at a
 // random moment, of starting up too.
 TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) {
-  constexpr uint64_t kills = 10;
+  const uint64_t kills = kills_asked_for();
   const auto options = [](const std::string& steps) {
     return Strings{"train.batch_size=6",     "train.duration=" + steps + " steps",
                    "train.save_every=1",     "train.eval_every=0",

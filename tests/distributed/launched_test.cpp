@@ -214,7 +214,7 @@ TEST(Stopped, ARankThatStandsStillEndsTheRunInTheSecondsThatWereSet) {
 // How many ranks are killed: LETHE_TEST_KILLS, or a few.
 uint64_t kills_asked_for() {
   const char* const asked = std::getenv("LETHE_TEST_KILLS");
-  return asked ? std::stoull(asked) : 8;
+  return asked ? std::stoull(asked) : 10;
 }
 
 // One chain of runs: each goes on from the newest checkpoint, saves after every step and loses a rank at a
@@ -241,7 +241,7 @@ TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) 
     ASSERT_GE(found ? found->step : 0, newest) << "a checkpoint that was complete is gone";
     if (found) newest = found->step;
   }
-  ASSERT_GE(newest, 10) << "the kills met nothing but the start";
+  ASSERT_GE(newest, static_cast<int64_t>(kills)) << "the kills met nothing but the start";
   const CommandResult result = run(3, train(whole, options(std::to_string(newest))));
   ASSERT_EQ(result.status, 0) << result.err;
   const std::string last = fmt::format("run/checkpoints/step-{:08}", newest);

@@ -143,6 +143,7 @@ int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
   together(*comm, [&] { run->prepare_checkpoints(); });
   if (comm->world() > 1) {
     Facts facts = facts_of(*settings);
+    std::ranges::copy(library_facts(device, launch), std::back_inserter(facts));
     std::ranges::copy(run->facts(), std::back_inserter(facts));
     require_same(*comm, facts);
   }

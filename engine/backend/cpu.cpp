@@ -5,13 +5,16 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <thread>
 
 #include "engine/backend/backend.h"
+#include "engine/backend/libraries.h"
 #include "kernels/cpu/team.h"
 #include "kernels/stopwatch.h"
 
 extern "C" void openblas_set_num_threads(int);
+extern "C" char* openblas_get_config();
 
 namespace lethe {
 namespace {
@@ -128,6 +131,13 @@ class CpuBackend final : public Backend {
 };
 
 }  // namespace
+
+// The library's text begins with its name and version; how it was built follows.
+LibraryVersions cpu_libraries() {
+  std::string name, version;
+  std::istringstream(openblas_get_config()) >> name >> version;
+  return {{name, version}};
+}
 
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
   return std::make_unique<CpuBackend>(options);

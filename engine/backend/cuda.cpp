@@ -15,6 +15,7 @@
 #include "engine/backend/cuda_reads.h"
 #include "engine/backend/cuda_row_sources.h"
 #include "engine/backend/cuda_staging.h"
+#include "engine/backend/libraries.h"
 #include "engine/backend/user_cache.h"
 #include "engine/comm/device_comm.h"
 
@@ -177,6 +178,17 @@ CudaTrouble cuda_trouble(int ordinal) {
   std::string trouble = gpu_trouble(fmt::format("GPU {}", ordinal), major, minor);
   const auto kind = trouble.empty() ? none : unfit;
   return {kind, std::move(trouble)};
+}
+
+LibraryVersions cuda_libraries() {
+  int runtime = 0;
+  check_cuda(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+  const auto text = [](int64_t number) {
+    return number == 0 ? "absent" : fmt::format("{}.{}.{}", number / 10000, number / 100 % 100, number % 100);
+  };
+  return {{"CUDA runtime", fmt::format("{}.{}", runtime / 1000, runtime % 1000 / 10)},
+          {"cuBLAS", text(kernels::cuda::MatmulLibrary::version())},
+          {"cuDNN", text(kernels::cuda::AttentionLibrary::version())}};
 }
 
 std::string cuda_device_id(int ordinal) {

@@ -11,7 +11,6 @@
 
 #include "engine/checkpoint.h"
 #include "engine/comm/launch.h"
-#include "engine/comm/watch.h"
 #include "engine/files/file_replacement.h"
 #include "engine/log.h"
 #include "tools/command.h"
@@ -19,6 +18,7 @@
 #include "tools/eval/training_examiner.h"
 #include "tools/plan/describe.h"
 #include "tools/run/rank_devices.h"
+#include "tools/run/rank_watch.h"
 #include "tools/run/ranks.h"
 #include "tools/run/run_log.h"
 #include "tools/run/signals.h"
@@ -64,47 +64,12 @@ void require_engine(const TrainOptions::Distributed& options, const Launched& la
   }
 }
 
-void say(const std::string& text) {
-  fmt::print(stderr, "lethe train: {}\n", text);
-}
-
 struct Arguments {
   ConfigArguments config;
   bool resume = false;
   double hang_seconds = 0;
   TraceFile trace;
 };
-
-// Ends this process while its main thread waits; the launcher ends those that cannot.
-std::unique_ptr<Watch> watch(const Ranks& ranks, const TrainingRun& run, double hang_seconds) {
-  if (!ranks.store) return nullptr;
-  return std::make_unique<Watch>(ranks.store, ranks.comm->rank(), ranks.comm->world(), Seconds(hang_seconds),
-                                 run.session().backend().position(),
-                                 Watch::Calls{.say = say, .end = [](int status) { std::_Exit(status); }});
-}
-
-// A loss that is no number is so on all ranks. What one rank alone meets, rank 0 tells for it.
-int64_t train_all(TrainingRun& run, const RunObserver& observer, Watch* watching) {
-  const auto fail = [&](const RankFailure& failure) {
-    if (watching) watching->fail(failure, Seconds(5));
-  };
-  try {
-    return run.train(observer);
-  } catch (const DivergedError& error) {
-    if (!watching) throw;
-    const std::string last = who_diverged(*run.prepared().comm, error.what(), run.own_loss_sum());
-    throw SharedFailure{1, "the run ends\n" + watching->table() + "\n" + last};
-  } catch (const CommError& error) {
-    fail({error.what(), 1, true});
-    throw;
-  } catch (const RequestError& error) {
-    fail({error.what(), 2});
-    throw;
-  } catch (const std::exception& error) {
-    fail({error.what(), 1});
-    throw;
-  }
-}
 
 // Trains, tells nothing where this is not the first rank. Throws SharedFailure for what all ranks know of.
 int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
@@ -156,22 +121,26 @@ int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
     replace_file(options.output + "/config.yaml", settings->as_yaml());
     log.emplace(options.output, resumed, options.train.log_every);
   }
+  if (comm->world() > 1) begin_log_of_rank(*comm, options.output, device.device);
   const SignalGuard signals;
   const int64_t steps = run->prepared().steps;
-  std::unique_ptr<Watch> watching = watch(ranks, *run, arguments.hang_seconds);
+  std::unique_ptr<Watch> watching = watch_ranks(ranks, *run, arguments.hang_seconds);
   RunObserver observer{.before_step =
                            [&](int64_t step) {
                              if (watching) watching->at(step);
                              arguments.trace.before_step(step, steps);
                            },
                        .should_stop = [] { return SignalGuard::received() != 0; }};
+  observer.on_step = [&](const StepRecord& r) {
+    if (watching) watching->worked(r.compute_seconds + r.data_seconds);
+    if (log) log->step(r, slowest_rank(watching.get()));
+  };
   if (log) {
-    observer.on_step = [&](const StepRecord& r) { log->step(r); };
     observer.on_examination = [&](const Examination& e) { log->examination(e); };
     observer.on_checkpoint = [&](const CheckpointTimes& t) { log->checkpoint(t); };
     observer.on_evaluation = [&](const EvaluationRecord& r) { log->evaluation(r); };
   }
-  const int64_t last = train_all(*run, observer, watching.get());
+  const int64_t last = train_watched(*run, observer, watching.get());
   watching.reset();
   arguments.trace.finish();
   if (run->forgot_too_much()) {
@@ -211,14 +180,19 @@ int train_command(const std::vector<std::string>& arguments) {
   const std::shared_ptr<Comm>& comm = ranks.comm;
   if (comm->world() == 1) return train(ranks, launch, asked);
   log::set_silent(comm->rank() != 0);
+  log::keep_for_file();
   const auto fail_alone = [&](int status, const char* text) {
-    say(fmt::format("rank {} of {}: {}", comm->rank(), comm->world(), text));
+    tell_failure(fmt::format("rank {} of {}: {}", comm->rank(), comm->world(), text));
     comm->end_all(status);
   };
   try {
     return train(ranks, launch, asked);
   } catch (const SharedFailure& failure) {
-    if (comm->rank() == 0) say(failure.text);
+    if (comm->rank() == 0) {
+      tell_failure(failure.text);
+    } else {
+      log::note(failure.text);
+    }
     return failure.status;
   } catch (const RequestError& error) {
     fail_alone(2, error.what());

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "engine/error.h"
 
@@ -13,6 +15,8 @@ namespace {
 constexpr std::chrono::milliseconds kPause(100);
 // What one rank meets takes others with it: so long the cause may still come to light.
 constexpr Seconds kGrace(0.3);
+// Weight of a step among those before it, of which the last dozen counts.
+constexpr double kNews = 0.1;
 constexpr const char* kEnd = "watch/end";
 
 std::string key_of(int rank) {
@@ -73,8 +77,13 @@ void Watch::run() {
 
 void Watch::tell() {
   const Position::Place place = position_ ? position_->place() : Position::Place{};
-  store_->set(key_of(rank_),
-              fmt::format("{} {} {} {:d} {}", ++words_, step_.load(), host_name(), place.in_sum, place.text));
+  store_->set(key_of(rank_), fmt::format("{} {} {} {:d} {:.6g} {}", ++words_, step_.load(), host_name(),
+                                         place.in_sum, work_.load(), place.text));
+}
+
+void Watch::worked(double seconds) {
+  const double before = work_;
+  work_ = before > 0 ? before + kNews * (seconds - before) : seconds;
 }
 
 void Watch::fail(const RankFailure& failure, Seconds patience) {
@@ -109,7 +118,7 @@ void Watch::hear(int rank) {
   if (seen.done) return;
   std::istringstream line(text);
   std::string word, step;
-  line >> word >> step >> seen.host >> seen.in_sum;
+  line >> word >> step >> seen.host >> seen.in_sum >> seen.work;
   if (step != seen.step) moved_ = now;
   seen.step = step;
   seen.node = rest_of(line);
@@ -174,6 +183,21 @@ std::string Watch::table() const {
                         seconds_since(seen.heard), seen.host, width, seen.node.empty() ? "-" : seen.node);
   }
   return text;
+}
+
+std::optional<Watch::Slowest> Watch::slowest() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<double, int>> times;
+  for (const auto& [rank, seen] : seen_) {
+    if (seen.work > 0) times.emplace_back(seen.work, rank);
+  }
+  if (static_cast<int>(times.size()) < world_ || world_ < 2) return std::nullopt;
+  std::ranges::sort(times);
+  const auto [longest, rank] = times.back();
+  const size_t others = times.size() - 1;
+  const double median = (times[(others - 1) / 2].first + times[others / 2].first) / 2;
+  if (longest <= (1 + kNotable) * median) return std::nullopt;
+  return Slowest{rank, longest / median - 1};
 }
 
 }  // namespace lethe

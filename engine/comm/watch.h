@@ -43,6 +43,8 @@ class Watch {
 
   // This rank begins a step.
   void at(int64_t step) { step_ = step; }
+  // What a step took this rank but for waiting for the others. Told by one thread.
+  void worked(double seconds);
   // This rank cannot go on: rank 0 says so, last of all, and ends all ranks. Returns if that has not happened
   // in time.
   void fail(const RankFailure& failure, Seconds patience);
@@ -50,10 +52,20 @@ class Watch {
   // Rank 0's: where each rank was when it was last heard. A header and a line for each, without a line's end.
   std::string table() const;
 
+  // Rank 0's: the rank whose steps of late take it the longest, if that is notably longer, by kNotable, than
+  // they take the others in the middle.
+  static constexpr double kNotable = 0.05;
+  struct Slowest {
+    int rank = 0;
+    double longer = 0;  // share of the time of the others' median
+  };
+  std::optional<Slowest> slowest() const;
+
  private:
   struct Seen {
     std::string text, host = "?", step = "0", node;
     bool in_sum = false, done = false;
+    double work = 0;  // seconds of a step of late; 0: not known
     Deadline heard;
   };
   // What ends the run; no text: nothing does.
@@ -76,6 +88,7 @@ class Watch {
   std::shared_ptr<const Position> position_;
   Calls calls_;
   std::atomic<int64_t> step_{0};
+  std::atomic<double> work_{0};
   std::atomic<bool> stop_{false};
   int64_t words_ = 0;
   mutable std::mutex mutex_;  // of seen_, which the watch's thread alone changes

@@ -1,6 +1,7 @@
 // Who is said to be lost, among watches of one process.
 #include "engine/comm/watch.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <future>
@@ -110,7 +111,7 @@ TEST(Watch, NamesTheRankThatIsNotHeard) {
   const Stores stores;
   Told first;
   Watch zero(stores.first, 0, 2, kHang, nullptr, first.calls());
-  stores.second->set("watch/1", "1 5 node7 0 step, node 7 of 9: norm (rmsnorm)");
+  stores.second->set("watch/1", "1 5 node7 0 0.5 step, node 7 of 9: norm (rmsnorm)");
   const Steps steps(zero);
   ASSERT_TRUE(first.in_time());
   expect_parts(first.said, {"   1  5", "node7", "step, node 7 of 9: norm (rmsnorm)",
@@ -160,6 +161,33 @@ TEST(Watch, SaysWhatFollowedWhereNoCauseComesToLight) {
   ASSERT_TRUE(first.in_time());
   EXPECT_TRUE(first.said.ends_with("rank 0 of 2: MPI_Waitall: truncated")) << first.said;
   EXPECT_EQ(first.status.get(), 1);
+}
+
+TEST(Watch, MarksTheSlowestRankWhereItIsNotablySlower) {
+  const Stores stores;
+  Told first;
+  Watch zero(stores.first, 0, 4, kNever, nullptr, first.calls());
+  const auto slowest_of = [&](const std::vector<double>& others) {
+    for (size_t r = 0; r < others.size(); ++r) {
+      stores.second->set("watch/" + std::to_string(r + 1),
+                         fmt::format("1 5 node7 0 {} behind step", others[r]));
+    }
+    std::this_thread::sleep_for(Seconds(0.25));  // two looks
+    return zero.slowest();
+  };
+  EXPECT_FALSE(slowest_of({2, 2, 2})) << "of one rank nothing is known";
+  zero.worked(2);
+  EXPECT_FALSE(slowest_of({2, 2.09, 2}));
+  EXPECT_FALSE(slowest_of({2.2, 2.2, 2.1})) << "half of the others are nearly as slow";
+  const auto found = slowest_of({2, 3, 1});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->rank, 2);
+  EXPECT_DOUBLE_EQ(found->longer, 0.5);
+  zero.worked(32);  // one step among many: a tenth of it counts
+  const auto now = slowest_of({2, 3, 1});
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->rank, 0);
+  EXPECT_DOUBLE_EQ(now->longer, 1.5);
 }
 
 TEST(Watch, SaysNothingOfRanksThatAreDone) {

@@ -34,6 +34,11 @@ TEST(Joined, OfADeadRankTheOthersTellOnceLastAndEnd) {
   EXPECT_EQ(count_of(result.err, "lethe train: "), 1) << result.err;
   expect_parts(result.err, {"the run ends", "node", "\n     0  ", "\n     2  ", "step"});
   EXPECT_TRUE(result.err.ends_with("rank 1 of 3 died\n")) << result.err;
+  const std::string zero = read_bytes(folder / "run/logs/rank-0.log"),
+                    two = read_bytes(folder / "run/logs/rank-2.log");
+  expect_parts(zero, {"model   fresh", "rank 0 of 3: host ", ", device cpu", "rank 1 of 3 died"});
+  expect_parts(two, {"model   fresh", "rank 2 of 3: host ", ", device cpu", "the run ends, with status 3"});
+  expect_parts(read_bytes(folder / "run/logs/rank-1.log"), {"rank 1 of 3: host "});
   expect_gone(processes);
   EXPECT_TRUE(newest_checkpoint(folder / "run/checkpoints").has_value());
 }
@@ -50,6 +55,10 @@ TEST(Joined, OfALossThatIsNoNumberAllTellOnceLastAndKeepTheCheckpoint) {
                {"the run ends", "\n     0  ", "\n     1  ", "\n     2  ", "the weights were not changed"});
   const size_t last = result.err.rfind('\n', result.err.size() - 2);
   EXPECT_TRUE(result.err.substr(last).starts_with("\nrank ")) << result.err;
+  for (const char* rank : {"0", "1", "2"}) {
+    expect_parts(read_bytes(folder / ("run/logs/rank-" + std::string(rank) + ".log")),
+                 {"Z  rank ", "the weights were not changed"});
+  }
   const auto saved = newest_checkpoint(folder / "run/checkpoints");
   ASSERT_TRUE(saved.has_value());
   EXPECT_FALSE(saved_tensors(saved->directory).empty());

@@ -15,6 +15,7 @@ void Position::begin(std::shared_ptr<const Program> program) {
   const std::lock_guard lock(mutex_);
   program_ = std::move(program);
   node_ = kBehind;
+  between(nullptr);
 }
 
 Position::Place Position::place() const {
@@ -22,8 +23,12 @@ Position::Place Position::place() const {
   if (!program_) return {};
   const Program& p = *program_;
   const int64_t node = node_;
-  if (node < 0 || node >= static_cast<int64_t>(p.nodes.size()))
-    return {(p.on_device ? "queued " : "behind ") + p.name, false};
+  if (node < 0 || node >= static_cast<int64_t>(p.nodes.size())) {
+    const char* const between = between_;
+    return {fmt::format("{} {}{}{}", p.on_device ? "queued" : "behind", p.name, between ? ": " : "",
+                        between ? between : ""),
+            between && waits_};
+  }
   const auto n = static_cast<size_t>(node);
   return {fmt::format("{}{}, node {} of {}: {}", p.on_device ? "queues " : "", p.name, n + 1, p.nodes.size(),
                       p.nodes[n]),

@@ -24,15 +24,21 @@ class Position {
   };
   struct Place {
     // "update, node 3 of 41: loss (all_reduce)", "behind update"; "queues update, ..." and "queued update" of
-    // a device. Empty before the first program.
+    // a device; "behind update: saves a checkpoint". Empty before the first program.
     std::string text;
-    bool in_sum = false;  // in a node that waits for other ranks
+    bool in_sum = false;  // where it waits for other ranks
   };
 
   // One thread calls these; they cost a store to memory a node.
   void begin(std::shared_ptr<const Program> program);
   void at(size_t node) { node_.store(static_cast<int64_t>(node), std::memory_order_relaxed); }
   void end() { node_.store(kBehind, std::memory_order_relaxed); }
+  // What is done between programs, until it is said again or a program begins; nullptr: nothing that has a
+  // name. waits: for other ranks. `what` lives for ever.
+  void between(const char* what, bool waits = false) {
+    waits_ = waits;
+    between_ = what;
+  }
 
   Place place() const;
 
@@ -42,6 +48,8 @@ class Position {
   mutable std::mutex mutex_;  // of program_
   std::shared_ptr<const Program> program_;
   std::atomic<int64_t> node_{kBehind};
+  std::atomic<const char*> between_{nullptr};
+  std::atomic<bool> waits_{false};
 };
 
 }  // namespace lethe

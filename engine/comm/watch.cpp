@@ -169,7 +169,7 @@ Watch::Verdict Watch::standstill() const {
   }
   const bool some_wait = std::ranges::any_of(seen_, [](const auto& s) { return s.second.in_sum; });
   return {fmt::format("no rank began a step for {:g} s{}", hang_.count(),
-                      some_wait && !waited_for.empty() ? "; the others wait in a sum for " + waited_for : ""),
+                      some_wait && !waited_for.empty() ? "; the others wait for " + waited_for : ""),
           kRankLost};
 }
 

@@ -41,6 +41,11 @@ struct Told {
   bool in_time() const { return status.wait_for(std::chrono::seconds(5)) == std::future_status::ready; }
 };
 
+State& state_of_none() {
+  static State state;
+  return state;
+}
+
 // In a program of two nodes, of which the second is a sum.
 std::shared_ptr<Position> position_at(size_t node) {
   State state;
@@ -87,6 +92,12 @@ TEST(Position, NamesTheNodeAndTheProgramThatIsBehind) {
   position->end();
   EXPECT_EQ(position->place().text, "behind step");
   EXPECT_FALSE(position->place().in_sum);
+  position->between("asks", true);
+  EXPECT_EQ(position->place().text, "behind step: asks");
+  EXPECT_TRUE(position->place().in_sum);
+  position->begin(std::make_shared<Position::Program>(Tape(state_of_none(), "next"), false));
+  EXPECT_EQ(position->place().text, "behind next");
+  EXPECT_FALSE(position->place().in_sum);
 }
 
 TEST(Watch, EndsAllWhenNobodyBeginsAStepAndNamesEachNodeAndWhoIsWaitedFor) {
@@ -100,8 +111,7 @@ TEST(Watch, EndsAllWhenNobodyBeginsAStepAndNamesEachNodeAndWhoIsWaitedFor) {
   expect_parts(first.said,
                {"rank", "step", "host", "node", "\n     0  3", "step, node 2 of 2: gradients (all_reduce)",
                 "\n     1  2", "step, node 1 of 2: "});
-  EXPECT_TRUE(first.said.ends_with("no rank began a step for 1 s; the others wait in a sum for rank 1"))
-      << first.said;
+  EXPECT_TRUE(first.said.ends_with("no rank began a step for 1 s; the others wait for rank 1")) << first.said;
   EXPECT_EQ(second.said, "");
   EXPECT_EQ(first.status.get(), kRankLost);
   EXPECT_EQ(second.status.get(), kRankLost);

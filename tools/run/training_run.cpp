@@ -488,6 +488,7 @@ int64_t TrainingRun::train(const RunObserver& observer) {
 
 void TrainingRun::train_steps(const RunObserver& observer) {
   const TrainOptions::Train& t = prepared_.options.train;
+  Position& position = *session_->backend().position();
   const auto evaluate_now = [&] {
     for (const Evaluation& e : evaluate_all()) {
       if (observer.on_evaluation) observer.on_evaluation({step_, tokens_, e});
@@ -519,13 +520,17 @@ void TrainingRun::train_steps(const RunObserver& observer) {
       report(finish_step());
       examine_now();
     }
+    position.between("asks the others whether to go on", prepared_.comm->world() > 1);
     const bool stop =
         on_any_rank(*prepared_.comm, observer.should_stop && observer.should_stop()) || forgot_too_much_;
+    position.between(nullptr);
     const bool asked = observer.should_save && observer.should_save(step_);
     const bool save = stop || last || asked || (t.save_every > 0 && step_ % t.save_every == 0);
     if (save) {
       report(finish_step());
+      position.between("saves a checkpoint");
       save_checkpoint();
+      position.between(nullptr);
     }
     if (stop) break;
   }

@@ -77,6 +77,7 @@ void set_loss_gradient(Session& session, double value) {
 Trainer::Pending Trainer::queue(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
                                 int64_t targets, const std::vector<double>& learning_rates) {
   const Range range(session_.backend(), fmt::format("step {}", step_index));
+  std::unique_ptr<QueuedRead> waited_before = pending_ ? nullptr : read_waited();
   const State& state = session_.state();
   // The global number of targets, whatever the split into micro-batches: the mathematics must not see it.
   const double share = 1.0 / static_cast<double>(targets);
@@ -99,21 +100,48 @@ Trainer::Pending Trainer::queue(const std::vector<MicroBatch>& micro_batches, in
     const bool last = i + 1 == micro_batches.size();
     session_.run(i == 0 ? programs_.first : last ? programs_.last : programs_.next);
   }
+  // The update sums it over the ranks.
+  const DeviceRange loss = range_of(session_, step::loss_sum);
+  const bool shared = session_.backend().waited().bytes > 0;
+  std::unique_ptr<QueuedRead> own_loss =
+      shared ? session_.backend().queue_read(std::span(&loss, 1)) : nullptr;
   if (before_update_) before_update_();
   session_.run(programs_.update);
-  const std::array ranges = {range_of(session_, step::loss_sum), range_of(session_, step::gradient_norm),
+  const std::array ranges = {loss, range_of(session_, step::gradient_norm),
                              range_of(session_, step::parameters_moved)};
-  return {step_index, targets, session_.backend().queue_read(ranges)};
+  return {step_index,
+          targets,
+          session_.backend().queue_read(ranges),
+          read_waited(),
+          std::move(waited_before),
+          std::move(own_loss)};
 }
 
-StepResult Trainer::take(Pending pending) const {
+std::unique_ptr<QueuedRead> Trainer::read_waited() const {
+  const DeviceRange waited = session_.backend().waited();
+  return waited.bytes > 0 ? session_.backend().queue_read(std::span(&waited, 1)) : nullptr;
+}
+
+StepResult Trainer::take(Pending pending) {
   QueuedRead& values = *pending.values;
   values.wait();
+  const auto waited = [&](QueuedRead& read) {
+    read.wait();
+    return read.value<int64_t>(0);
+  };
+  own_loss_sum_ = values.value<double>(0);
+  if (pending.own_loss) {
+    pending.own_loss->wait();
+    own_loss_sum_ = pending.own_loss->value<double>(0);
+  }
+  if (pending.waited_before) waited_ = waited(*pending.waited_before);
+  const int64_t before = std::exchange(waited_, pending.waited ? waited(*pending.waited) : 0);
   const StepResult result{.step = pending.step,
                           .loss = values.value<double>(0) / static_cast<double>(pending.targets),
                           .gradient_norm = values.value<double>(1),
                           .parameters_moved = values.value<int64_t>(2),
                           .targets = pending.targets,
+                          .waited_seconds = 1e-9 * static_cast<double>(waited_ - before),
                           .finished = values.finished()};
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
     throw DivergedError(

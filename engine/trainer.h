@@ -35,6 +35,7 @@ struct StepResult {
   double gradient_norm = 0;  // before clipping
   int64_t parameters_moved = 0;
   int64_t targets = 0;
+  double waited_seconds = 0;               // that the step's programs stood still for sums over ranks
   QueuedRead::Clock::time_point finished;  // when the host learned of it, the device's work being done
 };
 
@@ -58,6 +59,9 @@ class Trainer {
   StepResult step_now(const std::vector<MicroBatch>& micro_batches, int64_t step_index,
                       const std::vector<double>& learning_rates);
 
+  // The part of the loss sum that this rank computed of the step last taken; that step may have diverged.
+  double own_loss_sum() const { return own_loss_sum_; }
+
   // Called before each step's update is queued, the one program that changes weights and their state.
   void set_before_update(std::function<void()> call) { before_update_ = std::move(call); }
 
@@ -70,16 +74,22 @@ class Trainer {
   struct Pending {
     int64_t step = 0, targets = 0;
     std::unique_ptr<QueuedRead> values;
+    // Backend::waited() behind the step and, where no step was pending, before it; null: not counted.
+    std::unique_ptr<QueuedRead> waited, waited_before;
+    std::unique_ptr<QueuedRead> own_loss;  // this rank's part of the loss sum; null: it is all
   };
 
   Pending queue(const std::vector<MicroBatch>& micro_batches, int64_t step_index, int64_t targets,
                 const std::vector<double>& learning_rates);
-  StepResult take(Pending pending) const;
+  StepResult take(Pending pending);
+  std::unique_ptr<QueuedRead> read_waited() const;
 
   Session& session_;
   StepPrograms programs_;
   std::function<void()> before_update_;
   std::optional<Pending> pending_;
+  double own_loss_sum_ = 0;
+  int64_t waited_ = 0;  // Backend::waited() behind the last step that was taken
 };
 
 // Queues a batch for the program's inputs. Fewer tokens than the inputs hold: the rest keeps what it held.

@@ -57,6 +57,9 @@ class AttentionLibrary {
   AttentionLibrary(const AttentionLibrary&) = delete;
   AttentionLibrary& operator=(const AttentionLibrary&) = delete;
 
+  // cuDNN's, as 91002 for 9.10.2, which this loads; 0 where it is not to be had.
+  static int64_t version();
+
   // Builds a plan unless one was asked for before; null where there is none, and `refusal` says why. Work of
   // the host, up to a second: to be done before a program is timed or captured.
   const Plan* plan(const AttentionProblem& problem, int64_t workspace_bytes, std::string* refusal = nullptr);

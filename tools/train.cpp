@@ -8,11 +8,9 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
-#include <thread>
 
 #include "engine/checkpoint.h"
 #include "engine/comm/launch.h"
-#include "engine/comm/watch.h"
 #include "engine/files/file_replacement.h"
 #include "engine/log.h"
 #include "tools/command.h"
@@ -20,6 +18,7 @@
 #include "tools/eval/training_examiner.h"
 #include "tools/plan/describe.h"
 #include "tools/run/rank_devices.h"
+#include "tools/run/rank_watch.h"
 #include "tools/run/ranks.h"
 #include "tools/run/run_log.h"
 #include "tools/run/signals.h"
@@ -65,37 +64,12 @@ void require_engine(const TrainOptions::Distributed& options, const Launched& la
   }
 }
 
-// Exit status: another rank died or stood still.
-constexpr int kRankLost = 3;
-
 struct Arguments {
   ConfigArguments config;
   bool resume = false;
   double hang_seconds = 0;
   TraceFile trace;
 };
-
-// A loss that is no number is so on all ranks.
-int64_t train_all(TrainingRun& run, const RunObserver& observer) {
-  try {
-    return run.train(observer);
-  } catch (const DivergedError& error) {
-    if (run.prepared().comm->world() == 1) throw;
-    throw SharedFailure{1, error.what()};
-  }
-}
-
-// Ends this process while its main thread waits; the launcher ends those that cannot.
-std::unique_ptr<Watch> watch(const Ranks& ranks, double hang_seconds) {
-  if (!ranks.store) return nullptr;
-  return std::make_unique<Watch>(ranks.store, ranks.comm->rank(), ranks.comm->world(), Seconds(hang_seconds),
-                                 [](const std::string& text) {
-                                   if (!text.empty()) fmt::print(stderr, "lethe train: {}\n", text);
-                                   // Those who are told need a moment to hear it from rank 0.
-                                   if (!text.empty()) std::this_thread::sleep_for(Seconds(0.5));
-                                   std::_Exit(kRankLost);
-                                 });
-}
 
 // Trains, tells nothing where this is not the first rank. Throws SharedFailure for what all ranks know of.
 int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
@@ -134,6 +108,7 @@ int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
   together(*comm, [&] { run->prepare_checkpoints(); });
   if (comm->world() > 1) {
     Facts facts = facts_of(*settings);
+    std::ranges::copy(library_facts(device, launch), std::back_inserter(facts));
     std::ranges::copy(run->facts(), std::back_inserter(facts));
     require_same(*comm, facts);
   }
@@ -146,22 +121,26 @@ int train(const Ranks& ranks, const Launched& launch, Arguments& arguments) {
     replace_file(options.output + "/config.yaml", settings->as_yaml());
     log.emplace(options.output, resumed, options.train.log_every);
   }
+  if (comm->world() > 1) begin_log_of_rank(*comm, options.output, device.device);
   const SignalGuard signals;
   const int64_t steps = run->prepared().steps;
-  std::unique_ptr<Watch> watching = watch(ranks, arguments.hang_seconds);
+  std::unique_ptr<Watch> watching = watch_ranks(ranks, *run, arguments.hang_seconds);
   RunObserver observer{.before_step =
                            [&](int64_t step) {
                              if (watching) watching->at(step);
                              arguments.trace.before_step(step, steps);
                            },
                        .should_stop = [] { return SignalGuard::received() != 0; }};
+  observer.on_step = [&](const StepRecord& r) {
+    if (watching) watching->worked(r.compute_seconds + r.data_seconds);
+    if (log) log->step(r, slowest_rank(watching.get()));
+  };
   if (log) {
-    observer.on_step = [&](const StepRecord& r) { log->step(r); };
     observer.on_examination = [&](const Examination& e) { log->examination(e); };
     observer.on_checkpoint = [&](const CheckpointTimes& t) { log->checkpoint(t); };
     observer.on_evaluation = [&](const EvaluationRecord& r) { log->evaluation(r); };
   }
-  const int64_t last = train_all(*run, observer);
+  const int64_t last = train_watched(*run, observer, watching.get());
   watching.reset();
   arguments.trace.finish();
   if (run->forgot_too_much()) {
@@ -201,15 +180,19 @@ int train_command(const std::vector<std::string>& arguments) {
   const std::shared_ptr<Comm>& comm = ranks.comm;
   if (comm->world() == 1) return train(ranks, launch, asked);
   log::set_silent(comm->rank() != 0);
-  const auto say = [](const std::string& text) { fmt::print(stderr, "lethe train: {}\n", text); };
+  log::keep_for_file();
   const auto fail_alone = [&](int status, const char* text) {
-    say(fmt::format("rank {} of {}: {}", comm->rank(), comm->world(), text));
+    tell_failure(fmt::format("rank {} of {}: {}", comm->rank(), comm->world(), text));
     comm->end_all(status);
   };
   try {
     return train(ranks, launch, asked);
   } catch (const SharedFailure& failure) {
-    if (comm->rank() == 0) say(failure.text);
+    if (comm->rank() == 0) {
+      tell_failure(failure.text);
+    } else {
+      log::note(failure.text);
+    }
     return failure.status;
   } catch (const RequestError& error) {
     fail_alone(2, error.what());

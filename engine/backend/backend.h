@@ -9,6 +9,7 @@
 #include "engine/backend/row_sources.h"
 #include "engine/backend/transfers.h"
 #include "engine/planner.h"
+#include "engine/position.h"
 #include "kernels/matmul_product.h"
 
 namespace lethe {
@@ -50,12 +51,19 @@ class Backend {
   // Values as they are when the programs queued so far are done. The ranges lie in one allocation.
   virtual std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges);
 
+  // An int64: the nanoseconds that programs stood still, so far, for nodes that run beside them (sums over
+  // ranks). To be read behind them. Empty where there is one rank and nothing is counted.
+  virtual DeviceRange waited() const { return {}; }
+
   // Memory of the host that queue_copies is quickest with. Throws MemoryError if the system refuses.
   virtual std::shared_ptr<std::byte> allocate_host(int64_t bytes);
   // Copies what the programs queued so far leave on the device to memory of allocate_host, which must live
   // until the copies are done. Programs queued later run beside them: none may change what is copied until
   // hold_programs() was called.
   virtual std::unique_ptr<QueuedCopies> queue_copies(std::span<const Download> parts);
+
+  // Where the programs are: of a device, how far the host has come in queueing them.
+  const std::shared_ptr<Position>& position() const { return position_; }
 
   virtual int threads() const = 0;
   virtual Device device() const { return {DeviceKind::cpu, threads()}; }
@@ -75,6 +83,9 @@ class Backend {
   // Names what is queued until the end for tools that watch (NVTX).
   virtual void begin_range(const std::string&) {}
   virtual void end_range() {}
+
+ private:
+  std::shared_ptr<Position> position_ = std::make_shared<Position>();
 };
 
 struct CpuOptions {

@@ -5,12 +5,16 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <thread>
 
 #include "engine/backend/backend.h"
+#include "engine/backend/libraries.h"
 #include "kernels/cpu/team.h"
+#include "kernels/stopwatch.h"
 
 extern "C" void openblas_set_num_threads(int);
+extern "C" char* openblas_get_config();
 
 namespace lethe {
 namespace {
@@ -20,13 +24,19 @@ struct CpuNode {
   std::vector<Buffer> in, out;
   std::vector<Access> access;
   void* workspace;
+  bool beside;  // a sum over ranks: all that follows waits for it here
 };
 
 class CpuExecutable final : public Executable {
  public:
   CpuExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, const CpuOptions& options,
-                std::shared_ptr<kernels::cpu::Team> team)
-      : options_(options), team_(std::move(team)) {
+                std::shared_ptr<kernels::cpu::Team> team, std::shared_ptr<kernels::Stopwatch> waited,
+                std::shared_ptr<Position> position)
+      : options_(options),
+        team_(std::move(team)),
+        waited_(std::move(waited)),
+        position_(std::move(position)),
+        program_(std::make_shared<Position::Program>(tape, false)) {
     const auto buffer = [&](Var v) {
       const TensorInfo& t = tape.info(v);
       const Placement& p = plan.tensors[static_cast<size_t>(v.id)];
@@ -35,7 +45,8 @@ class CpuExecutable final : public Executable {
     for (size_t n = 0; n < tape.nodes().size(); ++n) {
       const Node& node = tape.nodes()[n];
       CpuNode made{.op = node.op.get(),
-                   .workspace = static_cast<std::byte*>(arena) + plan.workspaces[n].offset};
+                   .workspace = static_cast<std::byte*>(arena) + plan.workspaces[n].offset,
+                   .beside = node.stream != 0};
       for (const Var v : node.inputs) made.in.push_back(buffer(v));
       for (const Output& o : node.outputs) {
         made.out.push_back(buffer(o.var));
@@ -48,14 +59,19 @@ class CpuExecutable final : public Executable {
 
   void run() override {
     const kernels::cpu::Team::Use use(*team_);
+    position_->begin(program_);
     for (size_t n = 0; n < nodes_.size(); ++n) {
       const CpuNode& node = nodes_[n];
+      position_->at(n);
       const auto start = std::chrono::steady_clock::now();
+      if (node.beside) kernels::cpu::start(*waited_);
       node.op->run(CpuLaunch{{node.in, node.out, node.access, node.workspace}, options_.threads});
+      if (node.beside) kernels::cpu::stop(*waited_);
       if (options_.profile) {
         seconds_[n] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       }
     }
+    position_->end();
   }
 
   std::vector<double> node_seconds() const override { return seconds_; }
@@ -63,6 +79,9 @@ class CpuExecutable final : public Executable {
  private:
   CpuOptions options_;
   std::shared_ptr<kernels::cpu::Team> team_;
+  std::shared_ptr<kernels::Stopwatch> waited_;
+  std::shared_ptr<Position> position_;
+  std::shared_ptr<const Position::Program> program_;
   std::vector<CpuNode> nodes_;
   std::vector<double> seconds_;
 };
@@ -93,7 +112,7 @@ class CpuBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    return std::make_unique<CpuExecutable>(tape, plan, arena, options_, team_);
+    return std::make_unique<CpuExecutable>(tape, plan, arena, options_, team_, waited_, position());
   }
 
   void upload(void* device, const void* host, int64_t bytes) override {
@@ -102,14 +121,23 @@ class CpuBackend final : public Backend {
   void download(void* host, const void* device, int64_t bytes) override {
     std::memcpy(host, device, static_cast<size_t>(bytes));
   }
+  DeviceRange waited() const override { return {&waited_->nanoseconds, sizeof waited_->nanoseconds}; }
   int threads() const override { return options_.threads; }
 
  private:
   CpuOptions options_;
   std::shared_ptr<kernels::cpu::Team> team_;
+  std::shared_ptr<kernels::Stopwatch> waited_ = std::make_shared<kernels::Stopwatch>();
 };
 
 }  // namespace
+
+// The library's text begins with its name and version; how it was built follows.
+LibraryVersions cpu_libraries() {
+  std::string name, version;
+  std::istringstream(openblas_get_config()) >> name >> version;
+  return {{name, version}};
+}
 
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
   return std::make_unique<CpuBackend>(options);

@@ -15,6 +15,7 @@
 #include "engine/backend/cuda_reads.h"
 #include "engine/backend/cuda_row_sources.h"
 #include "engine/backend/cuda_staging.h"
+#include "engine/backend/libraries.h"
 #include "engine/backend/user_cache.h"
 #include "engine/comm/device_comm.h"
 
@@ -47,6 +48,7 @@ class CudaBackend final : public Backend {
         staging_(stream_.get()) {
     matmuls_ = std::make_unique<CudaMatmuls>(options_);
     attention_ = std::make_unique<kernels::cuda::AttentionLibrary>(user_cache_folder("attention"));
+    if (options_.comm) waited_ = make_stopwatch(stream_.get());
     free_at_start_ = device_memory().free;
   }
 
@@ -67,9 +69,9 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> compile(const Tape& tape, const ProgramPlan& plan, void* arena) override {
-    const CudaExecutable::Streams streams{stream_.get(), beside_.get()};
+    const CudaExecutable::Streams streams{stream_.get(), beside_.get(), waited_.get()};
     auto made = std::make_unique<CudaExecutable>(tape, plan, arena, streams, matmuls_->library(), *attention_,
-                                                 options_);
+                                                 position(), options_);
     matmuls_->report();
     return made;
   }
@@ -99,6 +101,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges) override {
     return reads_.queue(ranges);
   }
+  DeviceRange waited() const override {
+    return waited_ ? DeviceRange{&waited_->nanoseconds, sizeof waited_->nanoseconds} : DeviceRange{};
+  }
   std::shared_ptr<std::byte> allocate_host(int64_t bytes) override {
     return try_allocate_pinned(std::max<int64_t>(bytes, 1));
   }
@@ -126,6 +131,15 @@ class CudaBackend final : public Backend {
     return make_stream();
   }
 
+  static std::shared_ptr<kernels::Stopwatch> make_stopwatch(cudaStream_t stream) {
+    void* made = nullptr;
+    check_cuda(cudaMalloc(&made, sizeof(kernels::Stopwatch)), "cudaMalloc");
+    std::shared_ptr<kernels::Stopwatch> owned(static_cast<kernels::Stopwatch*>(made),
+                                              [](kernels::Stopwatch* p) { cudaFree(p); });
+    check_cuda(cudaMemsetAsync(made, 0, sizeof(kernels::Stopwatch), stream), "cudaMemset");
+    return owned;
+  }
+
   CudaOptions options_;
   CudaStream stream_, beside_;
   CudaInputs inputs_;
@@ -134,6 +148,7 @@ class CudaBackend final : public Backend {
   CudaStaging staging_;
   std::unique_ptr<CudaMatmuls> matmuls_;
   std::unique_ptr<kernels::cuda::AttentionLibrary> attention_;
+  std::shared_ptr<kernels::Stopwatch> waited_;  // of several ranks
   int64_t free_at_start_ = 0;
 };
 
@@ -163,6 +178,17 @@ CudaTrouble cuda_trouble(int ordinal) {
   std::string trouble = gpu_trouble(fmt::format("GPU {}", ordinal), major, minor);
   const auto kind = trouble.empty() ? none : unfit;
   return {kind, std::move(trouble)};
+}
+
+LibraryVersions cuda_libraries() {
+  int runtime = 0;
+  check_cuda(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+  const auto text = [](int64_t number) {
+    return number == 0 ? "absent" : fmt::format("{}.{}.{}", number / 10000, number / 100 % 100, number % 100);
+  };
+  return {{"CUDA runtime", fmt::format("{}.{}", runtime / 1000, runtime % 1000 / 10)},
+          {"cuBLAS", text(kernels::cuda::MatmulLibrary::version())},
+          {"cuDNN", text(kernels::cuda::AttentionLibrary::version())}};
 }
 
 std::string cuda_device_id(int ordinal) {

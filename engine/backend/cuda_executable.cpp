@@ -11,8 +11,15 @@ namespace lethe {
 
 CudaExecutable::CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, Streams streams,
                                kernels::cuda::MatmulLibrary& matmuls,
-                               kernels::cuda::AttentionLibrary& attention, const CudaOptions& options)
-    : name_(tape.name()), streams_(streams), matmuls_(matmuls), attention_(attention), options_(options) {
+                               kernels::cuda::AttentionLibrary& attention, std::shared_ptr<Position> position,
+                               const CudaOptions& options)
+    : position_(std::move(position)),
+      program_(std::make_shared<Position::Program>(tape, true)),
+      name_(tape.name()),
+      streams_(streams),
+      matmuls_(matmuls),
+      attention_(attention),
+      options_(options) {
   const auto place = [&](const Placement& p) { return static_cast<std::byte*>(arena) + p.offset; };
   const auto buffer = [&](Var v) {
     const TensorInfo& t = tape.info(v);
@@ -67,6 +74,12 @@ CudaLaunch CudaExecutable::launch_of(const Step& step) const {
 
 void CudaExecutable::run() {
   const NamedRange range(name_);
+  position_->begin(program_);
+  queue_program();
+  position_->end();
+}
+
+void CudaExecutable::queue_program() {
   if (options_.profile) return run_timed();
   // The first run loads kernels and lets libraries set up what a capture must not see.
   if (++runs_ == 2 && can_be_captured()) capture();
@@ -80,7 +93,7 @@ void CudaExecutable::run() {
 
 bool CudaExecutable::can_be_captured() const {
   const bool talks = std::ranges::any_of(steps_, &Step::beside);
-  return options_.graph && !(talks && options_.comm && !options_.comm->in_graphs());
+  return options_.graph && !(talks && host_talks());
 }
 
 void CudaExecutable::queue(const Step& step) {
@@ -90,19 +103,34 @@ void CudaExecutable::queue(const Step& step) {
     check_cuda(cudaEventRecord(step.begin.get(), streams_.main), "cudaEventRecord");
     check_cuda(cudaStreamWaitEvent(streams_.beside, step.begin.get()), "cudaStreamWaitEvent");
   }
+  // A sum that goes through the host begins when the main stream has nothing left to do: all of it is waited
+  // for. The main stream's own waits would not tell, as they are queued when it is over.
+  const bool counted = step.beside && streams_.waited && host_talks();
+  if (counted) kernels::cuda::start(streams_.waited, streams_.beside);
   step.op->run(launch_of(step));
+  if (counted) kernels::cuda::stop(streams_.waited, streams_.beside);
   check_cuda(cudaGetLastError(), step.path);
   if (step.beside) check_cuda(cudaEventRecord(step.end.get(), streams_.beside), "cudaEventRecord");
 }
 
 void CudaExecutable::wait_for(const std::vector<size_t>& steps) {
+  const bool counted = streams_.waited && !steps.empty() && !host_talks();
+  if (counted) kernels::cuda::start(streams_.waited, streams_.main);
   for (const size_t n : steps) {
     check_cuda(cudaStreamWaitEvent(streams_.main, steps_[n].end.get()), "cudaStreamWaitEvent");
   }
+  if (counted) kernels::cuda::stop(streams_.waited, streams_.main);
+}
+
+// Whether sums wait for the stream and go through the host.
+bool CudaExecutable::host_talks() const {
+  return options_.comm && !options_.comm->in_graphs();
 }
 
 void CudaExecutable::queue_nodes() {
-  for (const Step& step : steps_) {
+  for (size_t n = 0; n < steps_.size(); ++n) {
+    const Step& step = steps_[n];
+    position_->at(n);
     const bool traced = options_.trace && options_.trace->running();
     if (traced) options_.trace->push(std::make_shared<const std::vector<std::string>>(1, step.path));
     queue(step);

@@ -12,6 +12,7 @@
 #include "engine/backend/cuda_trace.h"
 #include "kernels/attention_library.h"
 #include "kernels/matmul.h"
+#include "kernels/stopwatch.h"
 
 namespace lethe {
 
@@ -19,12 +20,13 @@ class CudaExecutable final : public Executable {
  public:
   struct Streams {
     cudaStream_t main = nullptr, beside = nullptr;  // beside: of nodes of stream 1
+    kernels::Stopwatch* waited = nullptr;           // in the GPU's memory; null: nothing is counted
   };
 
   // Prepares every node (algorithms are picked here). streams and libraries must outlive the executable.
   CudaExecutable(const Tape& tape, const ProgramPlan& plan, void* arena, Streams streams,
                  kernels::cuda::MatmulLibrary& matmuls, kernels::cuda::AttentionLibrary& attention,
-                 const CudaOptions& options);
+                 std::shared_ptr<Position> position, const CudaOptions& options);
   ~CudaExecutable() override;
   CudaExecutable(const CudaExecutable&) = delete;
   CudaExecutable& operator=(const CudaExecutable&) = delete;
@@ -48,14 +50,18 @@ class CudaExecutable final : public Executable {
   };
 
   CudaLaunch launch_of(const Step& step) const;
+  void queue_program();
   void queue_nodes();
   void queue(const Step& step);
   void wait_for(const std::vector<size_t>& steps);
+  bool host_talks() const;
   bool can_be_captured() const;
   void capture();
   size_t captured_pieces() const;
   void run_timed();
 
+  std::shared_ptr<Position> position_;
+  std::shared_ptr<const Position::Program> program_;
   std::string name_;
   std::vector<Step> steps_;
   std::vector<size_t> awaited_at_end_;

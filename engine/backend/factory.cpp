@@ -4,11 +4,16 @@
 #include <charconv>
 
 #include "engine/backend/backend.h"
+#include "engine/backend/libraries.h"
 #include "engine/log.h"
 
 namespace lethe {
 
 #if !LETHE_WITH_CUDA
+LibraryVersions cuda_libraries() {
+  return {};
+}
+
 std::string cuda_device_id(int) {
   return "";
 }

@@ -85,6 +85,10 @@ AttentionLibrary::AttentionLibrary(std::string plan_folder) : parts_(std::make_u
 }
 AttentionLibrary::~AttentionLibrary() = default;
 
+int64_t AttentionLibrary::version() {
+  return open_cudnn().empty() ? static_cast<int64_t>(cudnnGetVersion()) : 0;
+}
+
 const AttentionLibrary::Plan* AttentionLibrary::plan(const AttentionProblem& problem, int64_t workspace_bytes,
                                                      std::string* refusal) {
   const std::string key = problem.key() + " in " + std::to_string(workspace_bytes);

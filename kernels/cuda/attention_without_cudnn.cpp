@@ -14,6 +14,10 @@ struct AttentionLibrary::Parts {
 AttentionLibrary::AttentionLibrary(std::string) : parts_(std::make_unique<Parts>()) {}
 AttentionLibrary::~AttentionLibrary() = default;
 
+int64_t AttentionLibrary::version() {
+  return 0;
+}
+
 const AttentionLibrary::Plan* AttentionLibrary::plan(const AttentionProblem&, int64_t, std::string* refusal) {
   if (refusal) *refusal = "this build is without cuDNN";
   return nullptr;

@@ -1,6 +1,7 @@
 // What the CUDA backend does around the kernels: copies in every direction, their order, and its memory.
 #include <numeric>
 
+#include "engine/backend/libraries.h"
 #include "tests/cuda/compare.h"
 
 namespace lethe::test {
@@ -14,6 +15,17 @@ std::vector<uint8_t> pattern(int64_t bytes, uint32_t seed) {
     b = static_cast<uint8_t>(state >> 24);
   }
   return made;
+}
+
+TEST(CudaLibraries, TellTheirVersions) {
+  LETHE_NEEDS_GPU();
+  const LibraryVersions found = cuda_libraries();
+  ASSERT_EQ(found.size(), 3u);
+  for (const auto& [name, version] : found) {
+    EXPECT_TRUE(version == "absent" || version.find('.') != std::string::npos) << name << " " << version;
+  }
+  EXPECT_NE(found[0].second, "absent");
+  EXPECT_NE(found[1].second, "absent");
 }
 
 // Widths below and beyond a staging buffer's 8 MiB, rows that fill several of them, and pitches with gaps.

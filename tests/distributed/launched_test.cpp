@@ -1,37 +1,28 @@
 // `lethe train` under mpirun as a person starts it: one log, one result, one message, and nobody left behind.
+#include "tests/distributed/launched.h"
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
 #include "engine/checkpoint.h"
 #include "engine/rng.h"
-#include "tests/run/process.h"
-#include "tests/run/small_run.h"
 
 namespace lethe::test {
 namespace {
-
-using Strings = std::vector<std::string>;
 
 // mpirun's own arguments for one of the programs that it starts together.
 Strings of_ranks(int ranks, const Strings& command) {
   Strings all = {"-n", std::to_string(ranks), LETHE_BINARY};
   all.insert(all.end(), command.begin(), command.end());
   return all;
-}
-
-Strings train(const Folder& folder, const Strings& assignments, bool resume = false) {
-  const std::string file = write_text(folder / "config.yaml", small_config(folder.path()));
-  Strings arguments = {"train", file, "--set", "threads=1"};
-  for (const std::string& a : assignments) arguments.insert(arguments.end(), {"--set", a});
-  if (resume) arguments.emplace_back("--resume");
-  return arguments;
 }
 
 Strings launch(const Strings& programs) {
@@ -42,12 +33,6 @@ Strings launch(const Strings& programs) {
 
 CommandResult run(int ranks, const Strings& command) {
   return RunningCommand(launch(of_ranks(ranks, command))).wait();
-}
-
-int64_t count_of(const std::string& text, const std::string& part) {
-  int64_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
 }
 
 std::vector<double> losses_of(const Folder& folder) {
@@ -150,40 +135,6 @@ TEST(Launched, ACheckpointMovesFromFourRanksToTwoToThreeToOne) {
 const Strings kLong = {"train.batch_size=6", "train.duration=300 steps", "train.save_every=20",
                        "train.eval_every=0", "distributed.sharding=zero1"};
 
-// The processes that a running mpirun started.
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> found;
-  std::istringstream text(
-      read_bytes("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children"));
-  for (pid_t pid = 0; text >> pid;) found.push_back(pid);
-  return found;
-}
-
-void wait_for_checkpoint(const RunningCommand& command, const Folder& folder) {
-  while (command.running() && (!std::filesystem::exists(folder / "run/checkpoints") ||
-                               !newest_checkpoint(folder / "run/checkpoints"))) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
-
-// Whether a process still runs; one that nobody has waited for yet does not.
-bool runs(pid_t pid) {
-  const std::string stat = read_bytes("/proc/" + std::to_string(pid) + "/stat");
-  const size_t name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat[name_end + 2] != 'Z' && stat[name_end + 2] != 'X';
-}
-
-// mpirun may leave the system a moment to end what it has killed.
-void expect_gone(const std::vector<pid_t>& processes) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-  for (const pid_t p : processes) {
-    while (runs(p) && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    EXPECT_FALSE(runs(p)) << p << " was left behind";
-  }
-}
-
 class Interrupted : public testing::Test {
  protected:
   void SetUp() override { ASSERT_EQ(run(3, train(whole_, kLong)).status, 0); }
@@ -249,14 +200,27 @@ TEST(Stopped, ARankThatStandsStillEndsTheRunInTheSecondsThatWereSet) {
   // The limit, the watch's pauses, and what mpirun takes to end the others.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
   expect_parts(result.err, {"the run ends", "heard before", "   2  "});
+  std::istringstream lines(result.err);
+  int64_t places = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("     "))
+      places += line.find(", node ") != line.npos || line.find("  behind ") != line.npos;
+  }
+  EXPECT_EQ(places, 3) << result.err;
   expect_gone(processes);
   EXPECT_TRUE(newest_checkpoint(folder / "run/checkpoints").has_value());
+}
+
+// How many ranks are killed: LETHE_TEST_KILLS, or a few.
+uint64_t kills_asked_for() {
+  const char* const asked = std::getenv("LETHE_TEST_KILLS");
+  return asked ? std::stoull(asked) : 10;
 }
 
 // One chain of runs: each goes on from the newest checkpoint, saves after every step and loses a rank at a
 // random moment, of starting up too.
 TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) {
-  constexpr uint64_t kills = 10;
+  const uint64_t kills = kills_asked_for();
   const auto options = [](const std::string& steps) {
     return Strings{"train.batch_size=6",     "train.duration=" + steps + " steps",
                    "train.save_every=1",     "train.eval_every=0",
@@ -277,7 +241,7 @@ TEST(Killed, ARankAtRandomMomentsCostsNoMoreThanTheStepsSinceTheLastCheckpoint) 
     ASSERT_GE(found ? found->step : 0, newest) << "a checkpoint that was complete is gone";
     if (found) newest = found->step;
   }
-  ASSERT_GE(newest, 10) << "the kills met nothing but the start";
+  ASSERT_GE(newest, static_cast<int64_t>(kills)) << "the kills met nothing but the start";
   const CommandResult result = run(3, train(whole, options(std::to_string(newest))));
   ASSERT_EQ(result.status, 0) << result.err;
   const std::string last = fmt::format("run/checkpoints/step-{:08}", newest);

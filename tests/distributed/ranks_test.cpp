@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/comm/ranks.h"
 #include "tests/files.h"
+#include "tools/run/rank_devices.h"
 
 namespace lethe::test {
 namespace {
@@ -46,6 +49,18 @@ TEST(Together, OneRankIsEnoughToStopAll) {
   EXPECT_TRUE(on_any_rank(ranks(), is_last()));
 }
 
+TEST(WhoDiverged, IsTheFirstRankWhoseOwnPartOfTheLossIsNoNumber) {
+  const int world = ranks().world();
+  EXPECT_EQ(who_diverged(ranks(), "step 3: no", 1.5),
+            "step 3: no; each rank's own part of the loss was finite");
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(who_diverged(ranks(), "step 3: no", is_last() ? none : 2),
+            "rank " + std::to_string(world - 1) + " of " + std::to_string(world) +
+                ": step 3: no; its own part of the loss was nan");
+  EXPECT_EQ(who_diverged(ranks(), "no", none),
+            "rank 0 of " + std::to_string(world) + ": no; its own part of the loss was nan");
+}
+
 TEST(RequireSame, NamesRankKeyAndBothValues) {
   require_same(ranks(), {{"a", "1"}, {"b", "2"}});
   if (ranks().world() == 1) return;
@@ -57,6 +72,27 @@ TEST(RequireSame, NamesRankKeyAndBothValues) {
     expect_parts(failure.text,
                  {"rank", "key", std::to_string(ranks().world() - 1) + "  b", "3  (rank 0: 2)"});
     EXPECT_EQ(failure.text.find("  a "), std::string::npos) << failure.text;
+  }
+}
+
+TEST(RequireSame, NamesTheLibraryWhoseVersionDiffers) {
+  Facts facts = library_facts({"cpu", nullptr}, {.launcher = "mpirun", .rank = 0, .world = 2});
+  ASSERT_EQ(facts.size(), 3u);
+  EXPECT_EQ(facts[0].first, "OpenBLAS");
+  EXPECT_EQ(facts[1], std::pair(std::string("NCCL"), std::string("unused")));
+  EXPECT_EQ(facts[2], std::pair(std::string("MPI"), mpi_version()));
+  EXPECT_NE(facts[0].second.find_first_of("0123456789"), std::string::npos) << facts[0].second;
+  EXPECT_EQ(library_facts({"cpu", nullptr}, {.launcher = "torchrun", .rank = 0, .world = 2})[2].second,
+            "unused");
+  require_same(ranks(), facts);
+  if (ranks().world() == 1) return;
+  if (is_last()) facts[0].second += ".other";
+  try {
+    require_same(ranks(), facts);
+    FAIL();
+  } catch (const SharedFailure& failure) {
+    EXPECT_EQ(failure.status, 2);
+    expect_parts(failure.text, {"  OpenBLAS", ".other  (rank 0: "});
   }
 }
 

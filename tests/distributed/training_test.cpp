@@ -1,8 +1,11 @@
 // Many ranks against one: the same losses and weights but for the order of the sums, and the same bits again.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
+#include <limits>
 #include <set>
+#include <thread>
 
 #include "engine/checkpoint.h"
 #include "engine/host_values.h"
@@ -143,6 +146,58 @@ TEST_P(Ranks, EvaluateToTheBitsOfOne) {
 
 INSTANTIATE_TEST_SUITE_P(All, Ranks, testing::ValuesIn(kCases),
                          [](const auto& one) { return std::to_string(one.index); });
+
+// Every step, the last rank begins late: the others wait for it in their sums, it computes the longer.
+TEST(Seconds, TellWhoWaitsForSumsAndWhoIsWaitedFor) {
+  constexpr auto late = std::chrono::milliseconds(80);
+  const bool is_late = ranks().world() > 1 && ranks().rank() == ranks().world() - 1;
+  const Folder folder;
+  TrainOptions options =
+      small_options(folder.path(), {"train.batch_size=8", "train.eval_every=0", "train.save_every=0"});
+  options.output.clear();
+  TrainingRun run(prepare_run(options, shared_ranks()));
+  std::vector<StepRecord> steps;
+  run.train({.before_step =
+                 [&](int64_t) {
+                   if (is_late) std::this_thread::sleep_for(late);
+                 },
+             .on_step = [&](const StepRecord& r) { steps.push_back(r); }});
+  ASSERT_EQ(steps.size(), 8u);
+  for (const StepRecord& r : steps) {
+    if (ranks().world() == 1) {
+      EXPECT_EQ(r.communication_seconds, 0);
+    }
+    if (r.step == 1) continue;  // whose time begins behind the sleep
+    EXPECT_EQ(r.result.waited_seconds, r.communication_seconds);
+    // Beside the sleep the ranks' own work differs by what the machine gives each of them.
+    constexpr double most = 0.08 * 0.75;
+    if (is_late) {
+      EXPECT_GT(r.compute_seconds, most) << r.step;
+    } else if (ranks().world() > 1) {
+      EXPECT_GT(r.communication_seconds, most) << r.step;
+    }
+  }
+}
+
+// A weight that is no number on one rank: all learn of it in the same step, and which rank it was.
+TEST(Diverging, IsNoticedByAllInTheSameStepAndTheRankIsKnown) {
+  const bool is_ill = ranks().rank() == ranks().world() - 1;
+  const Folder folder;
+  TrainOptions options =
+      small_options(folder.path(), {"train.batch_size=8", "train.eval_every=0", "train.save_every=0"});
+  options.output.clear();
+  TrainingRun run(prepare_run(options, shared_ranks()));
+  const auto fall_ill = [&](int64_t step) {
+    if (step != 4 || !is_ill) return;
+    const std::string name = "model.layers.1.mlp.down_proj.weight";
+    std::vector<double> values = host_values(run.session(), name);
+    values[7] = std::numeric_limits<double>::quiet_NaN();
+    set_host_values(run.session(), name, values);
+  };
+  expect_parts(message_of<DivergedError>([&] { run.train({.before_step = fall_ill}); }),
+               {"step 4: loss nan"});
+  EXPECT_EQ(std::isfinite(run.own_loss_sum()), !is_ill);
+}
 
 // Rows of the tiny batch have the fewer targets the later they come: the ranks' shares are unequal.
 TEST(UnequalTargets, AreDividedByTheirNumberInTheWholeStep) {

@@ -224,6 +224,16 @@ TEST(Progress, PlainLineLeavesOutWhatIsUnknownButNotALossThatIsNaN) {
             " 50%  request 1/2");
 }
 
+TEST(Progress, ANoteStandsBehindWhatIsWantedMore) {
+  EXPECT_EQ(progress_plain_line({.step = 3,
+                                 .total = 4,
+                                 .seconds_left = 61,
+                                 .loss = 1,
+                                 .learning_rate = 1e-4,
+                                 .note = "rank 2 +7%"}),
+            " 75%  step 3/4  loss 1.0000  1:01 left  rank 2 +7%  lr 1.00e-04");
+}
+
 TEST(Progress, ThrottleAnswersYesOnceAnInterval) {
   Throttle throttle(0.1);
   EXPECT_TRUE(throttle.due(5.0));

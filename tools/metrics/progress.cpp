@@ -31,6 +31,7 @@ std::vector<std::string> fields(const Progress& progress) {
   if (progress.step > 0 && progress.has_loss) words.push_back(fmt::format("loss {:.4f}", progress.loss));
   add(progress.tokens_per_second, rate_text(progress.tokens_per_second) + " tokens/s");
   add(progress.seconds_left, clock_text(progress.seconds_left) + " left");
+  if (!progress.note.empty()) words.push_back(progress.note);
   add(progress.learning_rate, fmt::format("lr {:.2e}", progress.learning_rate));
   add(progress.gradient_norm, fmt::format("grad norm {:.3f}", progress.gradient_norm));
   return words;

@@ -17,7 +17,8 @@ struct Progress {
   double learning_rate = std::numeric_limits<double>::quiet_NaN();
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();
   const char* counted = "step";
-  bool has_loss = true;  // false: the work has none
+  bool has_loss = true;   // false: the work has none
+  std::string note = {};  // in ASCII; empty: none
 };
 
 // "3:07" below an hour, "2:03:07" from there on; "?" for NaN or below zero.

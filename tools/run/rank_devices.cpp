@@ -1,23 +1,16 @@
 #include "tools/run/rank_devices.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "engine/backend/backend.h"
+#include "engine/backend/libraries.h"
 #include "engine/log.h"
 
 namespace lethe {
 namespace {
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 // How many GPUs there are to choose from.
 int gpu_count() {
@@ -71,6 +64,15 @@ RankDevice device_of_rank(Comm& comm, const std::string& device, const std::stri
     log::info(fmt::format("{} processes on GPUs; sums go through the host's memory", comm.world()));
   }
   return found;
+}
+
+Facts library_facts(const RankDevice& device, const Launched& launch) {
+  const bool on_gpu = device.comm != nullptr;
+  Facts facts = on_gpu ? cuda_libraries() : cpu_libraries();
+  // One that is not used may differ.
+  facts.emplace_back("NCCL", on_gpu && device.comm->in_graphs() ? nccl_version() : "unused");
+  facts.emplace_back("MPI", launch.launcher == "torchrun" ? "unused" : mpi_version());
+  return facts;
 }
 
 }  // namespace lethe

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "engine/comm/device_comm.h"
+#include "engine/comm/launch.h"
+#include "tools/run/ranks.h"
 
 namespace lethe {
 
@@ -18,5 +20,8 @@ struct RankDevice {
 // ConfigError if some have a GPU and others have none, or if engine is nccl and two share one; what
 // make_nccl_comm throws.
 RankDevice device_of_rank(Comm& comm, const std::string& device, const std::string& engine);
+
+// Versions of what computes on that device and of what joins the ranks: to be the same on all of them.
+Facts library_facts(const RankDevice& device, const Launched& launch);
 
 }  // namespace lethe

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace lethe {
@@ -38,6 +39,15 @@ bool on_any_rank(Comm& comm, bool value) {
   int64_t count = value ? 1 : 0;
   comm.all_reduce(&count, DType::i64, 1);
   return count > 0;
+}
+
+std::string who_diverged(Comm& comm, const std::string& text, double own_loss) {
+  const std::vector<std::string> losses =
+      gather_texts(comm, std::isfinite(own_loss) ? "" : fmt::format("{}", own_loss));
+  const auto first = std::ranges::find_if(losses, [](const std::string& l) { return !l.empty(); });
+  if (first == losses.end()) return text + "; each rank's own part of the loss was finite";
+  return fmt::format("rank {} of {}: {}; its own part of the loss was {}", first - losses.begin(),
+                     comm.world(), text, *first);
 }
 
 void require_same(Comm& comm, const Facts& facts) {

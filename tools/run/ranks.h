@@ -24,6 +24,10 @@ void together(Comm& comm, const std::function<void()>& work);
 // Whether it is true on any rank. Collective.
 bool on_any_rank(Comm& comm, bool value);
 
+// Whose own part of a loss (own_loss) was not finite, for a step that all ranks know to have failed as `text`
+// says: the first of these ranks and then the text. Collective.
+std::string who_diverged(Comm& comm, const std::string& text, double own_loss);
+
 // What there is by key, as text; the keys are the same on all ranks and in one order.
 using Facts = std::vector<std::pair<std::string, std::string>>;
 

@@ -19,7 +19,7 @@ RunLog::RunLog(const std::string& folder, int64_t resumed_step, int64_t log_ever
       log_every_(log_every),
       first_step_(resumed_step + 1) {}
 
-void RunLog::step(const StepRecord& r) {
+void RunLog::step(const StepRecord& r, const std::string& note) {
   const double seconds = r.compute_seconds + r.data_seconds + r.communication_seconds + r.checkpoint_seconds;
   seconds_ += seconds;
   unpadded_ += static_cast<double>(r.step_unpadded);
@@ -32,7 +32,8 @@ void RunLog::step(const StepRecord& r) {
                     .seconds_left = left,
                     .loss = r.result.loss,
                     .learning_rate = r.learning_rate,
-                    .gradient_norm = r.result.gradient_norm});
+                    .gradient_norm = r.result.gradient_norm,
+                    .note = note});
   if (r.step % log_every_ != 0 && r.step != r.steps) return;
   const auto per_second = [&](int64_t count) { return static_cast<double>(count) / seconds; };
   metrics_.append({{"kind", "step"},

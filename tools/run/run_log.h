@@ -17,7 +17,8 @@ class RunLog {
   // Writes into `folder`; resumed_step > 0 keeps what was logged up to that step. Throws IoError.
   RunLog(const std::string& folder, int64_t resumed_step, int64_t log_every);
 
-  void step(const StepRecord& record);
+  // note: what else the progress display should show, if anything.
+  void step(const StepRecord& record, const std::string& note = "");
   // How long one took and what training waited for it.
   void checkpoint(const CheckpointTimes& times);
   void evaluation(const EvaluationRecord& record);

@@ -304,8 +304,9 @@ StepRecord TrainingRun::complete(StepRecord record, const StepResult& result) {
   double held = 0;  // by the copy of the state before this step
   if (checkpoints_ && record.step == saved_step_ + 1) held = checkpoints_->held_seconds().value_or(0);
   record.checkpoint_seconds += held;
-  record.compute_seconds = std::max(0.0, seconds - record.data_seconds - held);
-  trained_seconds_ += record.compute_seconds + record.data_seconds;
+  record.communication_seconds = result.waited_seconds;
+  record.compute_seconds = std::max(0.0, seconds - record.data_seconds - held - result.waited_seconds);
+  trained_seconds_ += record.compute_seconds + record.communication_seconds + record.data_seconds;
   record.share_moved = static_cast<double>(result.parameters_moved) /
                        static_cast<double>(std::max<int64_t>(1, trainable_parameters()));
   return record;
@@ -487,6 +488,7 @@ int64_t TrainingRun::train(const RunObserver& observer) {
 
 void TrainingRun::train_steps(const RunObserver& observer) {
   const TrainOptions::Train& t = prepared_.options.train;
+  Position& position = *session_->backend().position();
   const auto evaluate_now = [&] {
     for (const Evaluation& e : evaluate_all()) {
       if (observer.on_evaluation) observer.on_evaluation({step_, tokens_, e});
@@ -518,13 +520,17 @@ void TrainingRun::train_steps(const RunObserver& observer) {
       report(finish_step());
       examine_now();
     }
+    position.between("asks the others whether to go on", prepared_.comm->world() > 1);
     const bool stop =
         on_any_rank(*prepared_.comm, observer.should_stop && observer.should_stop()) || forgot_too_much_;
+    position.between(nullptr);
     const bool asked = observer.should_save && observer.should_save(step_);
     const bool save = stop || last || asked || (t.save_every > 0 && step_ % t.save_every == 0);
     if (save) {
       report(finish_step());
+      position.between("saves a checkpoint");
       save_checkpoint();
+      position.between(nullptr);
     }
     if (stop) break;
   }
@@ -601,6 +607,8 @@ void TrainingRun::on_checkpoints(const std::function<void(CheckpointWriter&)>& w
   if (!checkpoints_) return;
   try {
     work(*checkpoints_);
+  } catch (const CommError&) {  // another rank is gone: not all know
+    throw;
   } catch (const RunError& e) {
     const auto last = newest_checkpoint(checkpoint_folder(prepared_.options));
     const std::string text =

@@ -33,6 +33,7 @@ struct StepRecord {
   int64_t step_unpadded = 0;  // without padding
   // Their sum is the time from the step before (or from this one's beginning) until this one was known to be
   // done. Data that were dealt while the device was at work cost nothing.
+  // communication: what the step stood still for sums over the ranks; sums beside its work cost nothing.
   // checkpoint: what the step waited for the checkpoint of the step before, and for its copy.
   double compute_seconds = 0, data_seconds = 0, communication_seconds = 0, checkpoint_seconds = 0;
 };
@@ -115,8 +116,11 @@ class TrainingRun {
 
   const PreparedRun& prepared() const { return prepared_; }
   Session& session() { return *session_; }
+  const Session& session() const { return *session_; }
   int64_t step() const { return step_; }  // the last that was queued; finished outside train()
   int64_t trainable_parameters() const;
+  // Trainer::own_loss_sum().
+  double own_loss_sum() const { return trainer_->own_loss_sum(); }
 
  private:
   // PiSSA's: computed, or read where an earlier run of this output folder wrote them.

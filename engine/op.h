@@ -32,6 +32,14 @@ struct Cost {
   double bytes = 0;
 };
 
+// What a node of several ranks moves between them.
+struct Traffic {
+  int64_t sent = 0;  // bytes that this rank sends to others
+  // The most that any rank sends or receives, whichever is more: what the node's time goes by. Where a node
+  // first sums and then hands out, of both together.
+  int64_t busiest = 0;
+};
+
 // Where a program is to run. A plan needs no more of the machine than this.
 enum class DeviceKind : uint8_t { cpu, cuda };
 struct Device {
@@ -73,6 +81,9 @@ class Op {
   virtual void gradient(const Node& node, GradientBuilder& builder) const;
 
   virtual Cost cost(const Node& node, const Tape& tape) const;
+
+  // The default: nothing.
+  virtual Traffic traffic(const Node& node, const Tape& tape) const;
 
   // Scratch bytes that a run on this device needs; planned like any tensor. Known without the device.
   virtual int64_t workspace(const Node& node, const Tape& tape, const Device& device) const;

@@ -20,6 +20,10 @@ std::string_view name_of(Phase phase) {
   return "?";
 }
 
+Traffic Op::traffic(const Node&, const Tape&) const {
+  return {};
+}
+
 Cost Op::cost(const Node& node, const Tape& tape) const {
   Cost cost;
   const auto bytes = [&](Var v) {

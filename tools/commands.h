@@ -16,6 +16,7 @@ int eval_command(const std::vector<std::string>& arguments);
 int forget_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
+int launch_command(const std::vector<std::string>& arguments);
 int lint_command(const std::vector<std::string>& arguments);
 int merge_command(const std::vector<std::string>& arguments);
 int options_command(const std::vector<std::string>& arguments);

@@ -13,6 +13,7 @@ constexpr lethe::Command commands[] = {
     {"advise", "a configuration to begin with, from the literature", lethe::advise_command},
     {"report", "a study's report, from its results alone", lethe::report_command},
     {"train", "one run: full or LoRA, from text and a model to a trained model", lethe::train_command},
+    {"launch", "a run's processes on this machine, started again if one dies", lethe::launch_command},
     {"plan", "bytes, FLOPs and the program of a run, before anything is allocated", lethe::plan_command},
     {"tune", "times the algorithms of a run's matrix products on the GPU and keeps the fastest",
      lethe::tune_command},

@@ -2,17 +2,21 @@
 """What a machine with several GPUs makes of Lethe, in a few minutes: the same mathematics, speed, faults, a trace.
 
     tools/several_gpus.py [--lethe build/cuda/tools/lethe] --tokenizer FILE --text FILE [FILE] --output DIR
-        [--parts same,speed,fault,trace] [--worlds 1,2,4,8] [--engine auto|mpi|nccl] [--minutes 10]
+        [--parts same,alone,speed,fault,trace,peer] [--worlds 1,2,4,8] [--engine auto|mpi|nccl] [--minutes 10]
+        [--peer PATH/torch_tuned.py]
 
 same:  trains a 4-layer model for 50 steps with 1, 2, 4, ... processes, every sharding, full and LoRA; losses and weights
        beside those of one process, whose own spread is that between two ways to cut its batch. In deterministic mode the
        shardings must have the same bits.
 speed: `lethe bench` of 1B and 7B shapes: tokens/s of 1, 2, 4, ... GPUs, each with a batch of its own.
+peer:  the same shapes and batches in PyTorch, DDP and FSDP2 around the model of --peer (several_gpus_peer.py), and the
+       ratio of Lethe's best sharding to PyTorch's best wrapping, which may not fall below that of one GPU.
 fault: kills a rank amid training, shows how the run ends, and resumes it with another number of processes.
 trace: one step's timeline, sums beside the backward pass (for Perfetto).
 
-Results go to DIR/results.jsonl. The exit status is 1 if something does not hold. Processes are started with torchrun's
-variables; --engine mpi has them share GPUs, through the host's memory.
+Results go to DIR/results.jsonl, and `peer` finds there what `speed` measured before. The exit status is 1 if something
+does not hold. Processes are started with torchrun's variables; --engine mpi has them share GPUs, through the host's
+memory.
 """
 import argparse
 import json
@@ -22,6 +26,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -32,6 +37,9 @@ MODEL = {"model_type": "llama", "vocab_size": 32000, "hidden_size": 512, "interm
          "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False}
 SHARDINGS = ["none", "zero1", "zero2", "zero3"]
 SPEEDS = [("1b", "full", ["zero1", "zero2"]), ("7b", "lora", ["none"]), ("7b", "full", ["zero1", "zero2"])]
+PEERS = "1b:full:ddp,1b:full:fsdp2-keep,7b:lora:ddp,7b:full:fsdp2-keep"
+# Medians of the same steps in two processes lie up to this far apart.
+NOISE = 0.01
 
 
 def free_port():
@@ -65,6 +73,42 @@ def finish(processes, seconds=300):
     return codes, texts
 
 
+def finish_together(processes, seconds=240):
+    """As finish, but once one has failed, the others, which wait for it, are ended."""
+    texts = [""] * len(processes)
+
+    def read(i):
+        texts[i] = processes[i].communicate()[0]
+
+    readers = [threading.Thread(target=read, args=(i,)) for i in range(len(processes))]
+    for reader in readers:
+        reader.start()
+    until = time.time() + seconds
+    while any(p.poll() is None for p in processes):
+        if time.time() > until or any(p.poll() for p in processes):
+            time.sleep(2)
+            for p in processes:
+                p.kill()
+            break
+        time.sleep(0.05)
+    for reader in readers:
+        reader.join()
+    return [p.returncode for p in processes], texts
+
+
+def parse_peer(text):
+    """SHAPE:METHOD:WRAP[@BATCHxSEQ] as (shape, method, wrap, (batch, seq) or None)."""
+    name, _, size = text.partition("@")
+    try:
+        shape, method, wrap = name.split(":")
+        batch, seq = map(int, size.split("x")) if size else (0, 0)
+        if method not in ("full", "lora") or wrap not in ("ddp", "fsdp2", "fsdp2-keep"):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not SHAPE:full|lora:ddp|fsdp2|fsdp2-keep[@BATCHxSEQ]") from None
+    return shape, method, wrap, (batch, seq) if size else None
+
+
 def weights(folder):
     """Tensors of a folder's safetensors as float32."""
     found = {}
@@ -94,12 +138,15 @@ class Bench:
         self.args, self.failed = args, False
         self.output = Path(args.output)
         self.output.mkdir(parents=True, exist_ok=True)
-        self.results = open(self.output / "results.jsonl", "a")
+        earlier = self.output / "results.jsonl"
+        self.lines = [json.loads(line) for line in earlier.read_text().splitlines()] if earlier.exists() else []
+        self.results = open(earlier, "a")
         self.deadline = time.time() + 60 * args.minutes
 
     def note(self, part, holds=True, **values):
         self.failed |= not holds
         line = {"part": part, "holds": holds, **values}
+        self.lines.append(line)
         self.results.write(json.dumps(line) + "\n")
         self.results.flush()
         print("ok  " if holds else "NOT ", part, ", ".join(f"{k} {v}" for k, v in values.items()), flush=True)
@@ -208,12 +255,81 @@ class Bench:
                     made = self.bench(world, shape, method, sharding)
                     if not made:
                         continue
-                    if world == 1:
-                        base = made
+                    base = base or made  # of the fewest that have room for it
                     values = {k: made[k] for k in ("tokens_per_s", "step_ms", "used_gb", "gpu")}
-                    if base:
-                        values["efficiency"] = round(made["tokens_per_s"] / world / base["tokens_per_s"], 4)
+                    values["efficiency"] = round(made["tokens_per_s"] / world * base["world"] / base["tokens_per_s"], 4)
                     self.note("speed", world=world, shape=shape, method=method, sharding=sharding, **values)
+
+    def batch_of(self, shape, method):
+        """What lethe bench trains of a shape on a GPU."""
+        text = subprocess.run([self.args.lethe, "bench", "--plan", "--device", "cuda", "--shape", shape, "--method", method],
+                              capture_output=True, text=True, check=True).stdout
+        line = json.loads(text.splitlines()[-1])
+        return line["batch"], line["seq"]
+
+    def peer_line(self, world, shape, method, wrap, size):
+        """The peer's line; where its memory is too small it tries again and recomputes each layer."""
+        cores = len(os.sched_getaffinity(0))
+        more = {"TORCHINDUCTOR_COMPILE_THREADS": str(max(1, min(16, cores // world)))}
+        command = [self.args.python, str(Path(__file__).resolve().parent / "several_gpus_peer.py"), "--peer",
+                   self.args.peer, "--shape", shape, "--method", method, "--wrap", wrap, "--batch", str(size[0]), "--seq",
+                   str(size[1]), "--steps", str(self.args.steps), "--device", self.args.device]
+        for recompute in ([], ["--checkpoint"]):
+            codes, texts = finish_together(start(world, command + recompute, **more))
+            if not any("OutOfMemoryError" in text for text in texts):
+                break
+        line = next((t for t in texts[0].splitlines() if t.startswith("{")), None)
+        if any(codes) or not line:
+            said = next((text for code, text in zip(codes, texts) if code > 0), texts[0])
+            self.note("peer", False, world=world, shape=shape, method=method, wrap=wrap, codes=codes, text=said[-900:])
+            return None
+        return json.loads(line)
+
+    def peer(self):
+        if not self.args.peer:
+            sys.exit("--parts peer needs --peer PATH: the file of the one-GPU trainer")
+        groups = {}
+        for shape, method, wrap, size in self.args.peer_shapes:
+            groups.setdefault((shape, method, size), []).append(wrap)
+        for (shape, method, size), wraps in groups.items():
+            size = size or self.batch_of(shape, method)
+            bases = {}
+            for world in self.args.worlds:
+                for wrap in wraps if world > 1 else wraps[:1]:
+                    if time.time() > self.deadline:
+                        return self.note("peer", True, left_out="the minutes are over")
+                    made = self.peer_line(world, shape, method, wrap, size)
+                    if not made:
+                        continue
+                    rate = made["tokens_per_s"] / world
+                    # A step that recomputes is no measure of one that does not.
+                    base = bases.setdefault(made["checkpoint"], (world, rate))
+                    keys = ("wrap", "checkpoint", "batch", "seq", "tokens_per_s", "step_ms", "peak_gb", "first_step_s",
+                            "gpu")
+                    self.note("peer", world=world, shape=shape, method=method, **{k: made[k] for k in keys},
+                              efficiency=round(rate / base[1], 4), efficiency_from=base[0])
+            self.compare(shape, method)
+
+    def compare(self, shape, method):
+        """Lethe's best beside the peer's best, by world."""
+        best = {}
+        for line in self.lines:
+            if line["part"] in ("speed", "peer") and (line.get("shape"), line.get("method")) == (shape, method) \
+                    and "tokens_per_s" in line:
+                side = best.setdefault(line["world"], {})
+                if line["tokens_per_s"] > side.get(line["part"], {}).get("tokens_per_s", 0):
+                    side[line["part"]] = line
+        bases = {}  # a ratio to steps that recompute is no measure of one to those that do not
+        for world in sorted(best):
+            speed, peer = best[world].get("speed"), best[world].get("peer")
+            if world not in self.args.worlds or not speed or not peer:
+                continue
+            ratio = speed["tokens_per_s"] / peer["tokens_per_s"]
+            one = bases.setdefault(peer["checkpoint"], ratio)
+            self.note("ratio", ratio >= one * (1 - NOISE), world=world, shape=shape, method=method, ratio=round(ratio, 4),
+                      lethe=speed["tokens_per_s"], peer=peer["tokens_per_s"], sharding=speed["sharding"],
+                      wrap=peer["wrap"], checkpoint=peer["checkpoint"], efficiency=speed.get("efficiency"),
+                      peer_efficiency=peer["efficiency"])
 
     def fault(self):
         most = max(self.args.worlds)
@@ -266,7 +382,11 @@ def main():
     parser.add_argument("--worlds", default=None, type=lambda s: [int(x) for x in s.split(",")])
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--steps", type=int, default=12, help="timed by lethe bench")
+    parser.add_argument("--steps", type=int, default=12, help="timed by lethe bench and by the peer")
+    parser.add_argument("--peer", help="the one-GPU trainer's file, whose model the part peer trains")
+    parser.add_argument("--peer-shapes", default=PEERS, type=lambda s: [parse_peer(t) for t in s.split(",")],
+                        help="SHAPE:METHOD:WRAP[@BATCHxSEQ],...; without @ lethe bench's own batch (%(default)s)")
+    parser.add_argument("--python", default=sys.executable, help="that has torch, for the peer")
     parser.add_argument("--trained-steps", type=int, default=50)
     parser.add_argument("--device", default="cuda", help="cpu: try the script itself")
     args = parser.parse_args()

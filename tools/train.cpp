@@ -176,6 +176,8 @@ int train_command(const std::vector<std::string>& arguments) {
   parse(app, arguments);
 
   const Launched launch = find_launched();
+  // Started again by its launcher, with the arguments of the first time.
+  if (launch.restarts > 0) asked.resume = true;
   const Ranks ranks = join_ranks(launch);
   const std::shared_ptr<Comm>& comm = ranks.comm;
   if (comm->world() == 1) return train(ranks, launch, asked);

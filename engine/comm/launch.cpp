@@ -69,9 +69,18 @@ Launched find_launched(const Environment& environment) {
     if (found.rank >= found.world)
       throw ConfigError(l.rank, fmt::format("{} is no rank of {}", found.rank, found.world));
     if (found.launcher == "torchrun" && found.world > 1) found.place = place_of_torchrun(environment);
+    constexpr const char* kRestarts = "TORCHELASTIC_RESTART_COUNT";
+    const char* const restarts = environment(kRestarts);
+    if (found.launcher == "torchrun" && restarts) found.restarts = number(kRestarts, restarts, 0);
     return found;
   }
   return {};
+}
+
+std::vector<std::string> launcher_variables() {
+  std::vector<std::string> names;
+  for (const Launcher& l : kLaunchers) names.insert(names.end(), {l.rank, l.world});
+  return names;
 }
 
 Launched find_launched() {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/comm/comm.h"
 #include "engine/comm/store.h"
@@ -14,6 +15,7 @@ struct Launched {
   std::string launcher;  // "mpirun", "srun", "torchrun"; empty: none
   int rank = 0, world = 1;
   StorePlace place{};  // torchrun's: where rank 0 is
+  int restarts = 0;    // torchrun's: how often it has started the run before
 };
 
 // The value of an environment variable, or nullptr.
@@ -23,6 +25,9 @@ using Environment = std::function<const char*(const char*)>;
 // variables. Throws ConfigError for variables that hold no numbers.
 Launched find_launched(const Environment& environment);
 Launched find_launched();
+
+// What find_launched reads ranks from: a launcher inside another's process removes them for its own children.
+std::vector<std::string> launcher_variables();
 
 // The ranks of one run and what they can tell each other beside their messages.
 struct Ranks {

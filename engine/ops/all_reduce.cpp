@@ -30,6 +30,16 @@ class AllReduce final : public Op {
     return std::min(slice_of(bytes), slice_at_once()) * (comm_->world() - 1);
   }
 
+  // Each rank is sent the others' copies of its slice, and hands its sum to them: 2 B (N - 1) / N of B bytes,
+  // the slices taken to be even.
+  Traffic traffic(const Node& node, const Tape& tape) const override {
+    int64_t bytes = 0;
+    for (const Output& o : node.outputs)
+      bytes += tape.info(o.var).elements() * size_of(tape.info(o.var).dtype);
+    const int64_t moved = 2 * bytes * (comm_->world() - 1) / comm_->world();
+    return {moved, moved};
+  }
+
   void run(const CpuLaunch& launch) const override {
     const DType dtype = launch.out[0].dtype;
     auto* const packed = static_cast<std::byte*>(launch.workspace);

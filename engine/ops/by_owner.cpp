@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "engine/comm/span_sequence.h"
 #include "engine/ops/element_sequence.h"
@@ -32,6 +33,22 @@ class ByOwner final : public Op {
       size = size_of(tape.info(v).dtype);
     });
     return std::min(elements, at_once(size) * comm_->world()) * size;
+  }
+
+  // To owners: a rank sends what others own, and is sent N - 1 copies of what it owns itself. From owners the
+  // other way round. The rank that owns most of the node's tensors is the busiest.
+  Traffic traffic(const Node& node, const Tape& tape) const override {
+    const auto world = static_cast<int64_t>(comm_->world());
+    std::vector<int64_t> owned(static_cast<size_t>(world));
+    each_tensor(node, [&](size_t owner, Var v) {
+      owned[owner] += tape.info(v).elements() * size_of(tape.info(v).dtype);
+    });
+    const int64_t all = std::accumulate(owned.begin(), owned.end(), int64_t{0});
+    const int64_t mine = owned[static_cast<size_t>(comm_->rank())];
+    Traffic t;
+    t.sent = direction_ == Direction::to_owners ? all - mine : mine * (world - 1);
+    for (const int64_t o : owned) t.busiest = std::max({t.busiest, all - o, o * (world - 1)});
+    return t;
   }
 
   // A piece of what each rank owns at a time, the pieces one behind the other.

@@ -34,6 +34,10 @@ TEST(Launch, IsReadFromEachLaunchersVariables) {
   Variables torchrun{{"RANK", "0"}, {"WORLD_SIZE", "2"}};
   torchrun.insert(place.begin(), place.end());
   expect_launch(torchrun, "torchrun", 0, 2);
+  EXPECT_EQ(launch_of(torchrun).restarts, 0);
+  torchrun.emplace("TORCHELASTIC_RESTART_COUNT", "3");
+  EXPECT_EQ(launch_of(torchrun).restarts, 3);
+  EXPECT_EQ(launcher_variables().size(), 6u);
 }
 
 TEST(Launch, OfABatchScriptIsNoStepAndMpirunInsideAStepComesFirst) {

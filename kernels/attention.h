@@ -30,6 +30,8 @@ struct AttentionShape {
   bool packed() const { return documents > batch; }
 };
 
+struct AttentionDropout;  // kernels/attention_dropout.h
+
 }  // namespace lethe::kernels
 
 namespace lethe::kernels::cpu {
@@ -37,9 +39,11 @@ namespace lethe::kernels::cpu {
 // q: [B*T, H*D]; k, v: [B*T, Hkv*D]; document_start: [B*T], positions within the row. out: [B*T, H*D] and
 // lse: [B*H, T] are overwritten. A token that sees nothing gets out 0. workspace:
 // attention_workspace_bytes() for as many threads as Team::current() has; the result does not depend on it.
+// dropout: null drops nothing; the gradients take the same.
 template <class T>
 void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace);
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace,
+               const AttentionDropout* dropout = nullptr);
 template <class T>
 int64_t attention_workspace_bytes(const AttentionShape& shape, int threads);
 
@@ -63,7 +67,7 @@ template <class T>
 void attention_backward(const AttentionShape& shape, double scale, Rows<const T> dout, Rows<const T> q,
                         Rows<const T> k, Rows<const T> v, const int32_t* document_start, Rows<const T> out,
                         const compute_t<T>* lse, AttentionGradient<T> dq, AttentionGradient<T> dk,
-                        AttentionGradient<T> dv, void* workspace);
+                        AttentionGradient<T> dv, void* workspace, const AttentionDropout* dropout = nullptr);
 template <class T>
 int64_t attention_backward_workspace_bytes(const AttentionShape& shape, int threads);
 
@@ -78,7 +82,8 @@ constexpr int64_t kMostHeadDim = 128;
 // head_dim up to kMostHeadDim.
 template <class T>
 void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream);
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream,
+               const AttentionDropout* dropout = nullptr);
 template <class T>
 void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
                         Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
@@ -89,7 +94,8 @@ template <class T>
 void attention_backward(const AttentionShape& shape, double scale, Rows<const T> dout, Rows<const T> q,
                         Rows<const T> k, Rows<const T> v, const int32_t* document_start, Rows<const T> out,
                         const compute_t<T>* lse, AttentionGradient<T> dq, AttentionGradient<T> dk,
-                        AttentionGradient<T> dv, void* workspace, Stream stream);
+                        AttentionGradient<T> dv, void* workspace, Stream stream,
+                        const AttentionDropout* dropout = nullptr);
 template <class T>
 int64_t attention_backward_workspace_bytes(const AttentionShape& shape) {
   return shape.batch * shape.heads * shape.tokens * static_cast<int64_t>(sizeof(compute_t<T>));

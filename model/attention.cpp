@@ -4,6 +4,7 @@
 #include "engine/ops/cached_attention.h"
 #include "engine/ops/head_norm.h"
 #include "engine/ops/rope.h"
+#include "engine/rng.h"
 
 namespace lethe {
 
@@ -15,6 +16,7 @@ Attention::Attention(State& state, const std::string& path, const LlamaConfig& c
       window_(config.window_of(layer)),
       rotates_(config.rotates(layer)),
       epsilon_(config.rms_norm_eps),
+      dropout_(config.attention_dropout),
       parts_{{"q_proj", heads_ * head_dim_},
              {"k_proj", kv_heads_ * head_dim_},
              {"v_proj", kv_heads_ * head_dim_}},
@@ -63,8 +65,11 @@ Var Attention::attend(Tape& tape, Var q, Var k, Var v, const BatchInputs& batch)
                                   .window = window_,
                                   .documents = batch.documents,
                                   .deterministic = batch.deterministic};
+  std::optional<ops::AttentionDropout> dropout;
+  if (batch.random && dropout_ > 0)
+    dropout = {dropout_, *batch.random, stream_of(tape.path("attention_dropout"))};
   return ops::attention(tape, q, k, v, batch.document_start, shape, "softmax", output_.input_pitch(),
-                        batch.hidden);
+                        batch.hidden, dropout);
 }
 
 Var Attention::attend_to_kept(Tape& tape, Var q, Var k, Var v, const BatchInputs& batch) const {

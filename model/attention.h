@@ -32,6 +32,7 @@ class Attention {
   int64_t heads_, kv_heads_, head_dim_, window_;
   bool rotates_;
   double epsilon_;
+  double dropout_;                 // of the probabilities, in training
   std::vector<LinearPart> parts_;  // q, k, v
   Linear qkv_, output_;
   std::optional<Bias> qkv_bias_, output_bias_;

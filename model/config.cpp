@@ -60,6 +60,9 @@ void parse_sizes(const ConfigReader& config, const Family& family, LlamaConfig& 
   model.tie_word_embeddings = config.truth("tie_word_embeddings").value_or(family.tied);
   model.initializer_range = config.number("initializer_range").value_or(0.02);
   if (model.initializer_range < 0) config.refuse("initializer_range", "is negative");
+  model.attention_dropout = config.number("attention_dropout").value_or(0.0);
+  if (!(model.attention_dropout >= 0 && model.attention_dropout < 1))
+    config.refuse("attention_dropout", "is not from 0 to below 1");
 }
 
 // An id's absence is not the same as null: the family's own is then meant.
@@ -241,7 +244,7 @@ std::string config_text(const LlamaConfig& c) {
   config["max_position_embeddings"] = c.max_position_embeddings;
   config["tie_word_embeddings"] = c.tie_word_embeddings;
   config["initializer_range"] = c.initializer_range;
-  config["attention_dropout"] = 0.0;
+  config["attention_dropout"] = c.attention_dropout;
   config["bos_token_id"] = id(c.bos_token_id);
   config["pad_token_id"] = id(c.pad_token_id);
   config["eos_token_id"] = nullptr;

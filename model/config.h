@@ -36,6 +36,7 @@ struct LlamaConfig {
   std::vector<int64_t> eos_token_ids = {2};
   std::optional<int64_t> pad_token_id;  // its embedding row gets no gradient through the lookup
   double initializer_range = 0.02;
+  double attention_dropout = 0;   // of attention's probabilities, in training; from 0 to below 1
   std::string dtype = "float32";  // what the file says its weights are; the tensors decide
   std::string other_keys = "{}";  // a JSON object: the keys of config.json that change no arithmetic
 

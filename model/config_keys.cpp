@@ -11,6 +11,7 @@ namespace {
 constexpr std::array model_keys = std::to_array<std::string_view>({
     "architectures",
     "attention_bias",
+    "attention_dropout",
     "bos_token_id",
     "dtype",
     "eos_token_id",
@@ -45,7 +46,6 @@ static_assert(std::ranges::is_sorted(model_keys));
 
 constexpr std::array required_values = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"add_cross_attention", "false"},
-    {"attention_dropout", "0.0"},
     {"attention_multiplier", "null"},
     {"attn_logit_softcapping", "null"},
     {"auto_map", "null"},

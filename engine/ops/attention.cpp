@@ -1,7 +1,10 @@
 // o = softmax(q k^T / sqrt(D)) v over the visible keys. The backward pass computes the probabilities again
-// from the row's log-sum-exp, the one thing kept beside the output. On a GPU bf16 goes to cuDNN where it can
-// (kernels/attention_library.h), all else to our own kernels.
+// from the row's log-sum-exp, the one thing kept beside the output, and what was dropped from its key. On a
+// GPU bf16 goes to cuDNN where it can (kernels/attention_library.h), all else to our own kernels: with
+// dropout always, whose mask is the CPU's.
 #include "engine/ops/attention.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +12,7 @@
 
 #include "engine/backward.h"
 #include "engine/log.h"
+#include "kernels/attention_dropout.h"
 #include "kernels/attention_library.h"
 
 namespace lethe::ops {
@@ -25,6 +29,18 @@ double visible_pairs(const AttentionShape& s) {
   const double per_head = window * (window + 1) / 2 + (tokens - window) * window;
   return per_head * static_cast<double>(s.batch * s.heads);
 }
+
+// What a node and its gradient drop; inputs from `first` on are seed, step and first row.
+struct Dropping {
+  double rate = 0;
+  uint64_t stream = 0;
+
+  kernels::AttentionDropout of(const Launch& launch, size_t first) const {
+    if (rate == 0) return {};
+    const auto at = [&](size_t i) { return launch.in[first + i].as<const int64_t>().data; };
+    return {.rate = rate, .key = {.seed = at(0), .step = at(1), .first_row = at(2), .stream = stream}};
+  }
+};
 
 using kernels::cuda::AttentionProblem;
 
@@ -81,11 +97,12 @@ bool aligned(std::span<const Buffer> buffers) {
 // The plan that a launch will run, or null: then our own kernels do. Says why not, once for each reason; rows
 // of which nobody said how many documents they hold were never meant for the library.
 const kernels::cuda::AttentionLibrary::Plan* plan_of(const CudaLaunch& launch,
-                                                     const AttentionProblem& problem) {
+                                                     const AttentionProblem& problem, double dropout) {
   if (!launch.attention || problem.shape.documents == 0) return nullptr;
   if (!aligned(launch.in) || !aligned(launch.out)) return nullptr;
-  std::string refusal;
-  const auto* plan = launch.attention->plan(problem, launch.workspace_bytes, &refusal);
+  std::string refusal = "attention dropout";
+  const auto* plan =
+      dropout > 0 ? nullptr : launch.attention->plan(problem, launch.workspace_bytes, &refusal);
   if (!plan && launch.attention->is_news(refusal)) {
     log::info("attention runs on Lethe's own kernels, not on cuDNN: " + refusal);
   }
@@ -102,13 +119,14 @@ void check_head_dim(const AttentionShape& shape, std::string_view name) {
 }
 #endif
 
-// Inputs dout, q, k, v, document_start, out, lse; outputs those of dq, dk, dv that are wanted.
+// Inputs dout, q, k, v, document_start, out, lse and, with dropout, its three; outputs those of dq, dk, dv
+// that are wanted.
 class AttentionBackward final : public Op {
  public:
   // whole: all three gradients are wanted and overwritten, which is all that the library does.
-  AttentionBackward(const AttentionShape& shape, std::array<bool, 3> wanted, bool whole,
+  AttentionBackward(const AttentionShape& shape, std::array<bool, 3> wanted, bool whole, Dropping dropping,
                     std::shared_ptr<Agreement> agreement)
-      : shape_(shape), wanted_(wanted), whole_(whole), agreement_(std::move(agreement)) {
+      : shape_(shape), wanted_(wanted), whole_(whole), dropping_(dropping), agreement_(std::move(agreement)) {
     if (!whole_) agreement_->own_kernels = true;
   }
   std::string_view name() const override { return "attention_backward"; }
@@ -128,7 +146,8 @@ class AttentionBackward final : public Op {
                   ? kernels::cuda::attention_backward_workspace_bytes<T>(shape_)
                   : kernels::cpu::attention_backward_workspace_bytes<T>(shape_, device.threads);
     });
-    if (device.kind == DeviceKind::cuda && whole_ && tape.info(node.inputs[0]).dtype == DType::bf16) {
+    const bool asks = whole_ && dropping_.rate == 0 && tape.info(node.inputs[0]).dtype == DType::bf16;
+    if (device.kind == DeviceKind::cuda && asks) {
       const auto in = [&](size_t i) { return tape.info(node.inputs[i]).pitch; };
       const auto out = [&](size_t i) { return tape.info(node.outputs[i].var).pitch; };
       bytes = std::max(bytes, library_bytes(backward_problem(shape_, in, out)));
@@ -139,11 +158,12 @@ class AttentionBackward final : public Op {
   void run(const CpuLaunch& launch) const override {
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
       const auto gradients = gradients_of<T>(launch);
+      const kernels::AttentionDropout dropout = dropping_.of(launch, 7);
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
       kernels::cpu::attention_backward<T>(shape_, scale_of(shape_), in(0), in(1), in(2), in(3),
                                           launch.in[4].as<const int32_t>().data, in(5),
                                           launch.in[6].as<const compute_t<T>>().data, gradients[0],
-                                          gradients[1], gradients[2], launch.workspace);
+                                          gradients[1], gradients[2], launch.workspace, &dropout);
     });
   }
 
@@ -172,11 +192,12 @@ class AttentionBackward final : public Op {
     }
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
       const auto gradients = gradients_of<T>(launch);
+      const kernels::AttentionDropout dropout = dropping_.of(launch, 7);
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
-      kernels::cuda::attention_backward<T>(shape_, scale_of(shape_), in(0), in(1), in(2), in(3),
-                                           launch.in[4].as<const int32_t>().data, in(5),
-                                           launch.in[6].as<const compute_t<T>>().data, gradients[0],
-                                           gradients[1], gradients[2], launch.workspace, launch.stream);
+      kernels::cuda::attention_backward<T>(
+          shape_, scale_of(shape_), in(0), in(1), in(2), in(3), launch.in[4].as<const int32_t>().data, in(5),
+          launch.in[6].as<const compute_t<T>>().data, gradients[0], gradients[1], gradients[2],
+          launch.workspace, launch.stream, &dropout);
     });
   }
 #endif
@@ -187,7 +208,7 @@ class AttentionBackward final : public Op {
     if (!whole_ || launch.in[0].dtype != DType::bf16) return nullptr;
     const auto in = [&](size_t i) { return launch.in[i].pitch; };
     const auto out = [&](size_t i) { return launch.out[i].pitch; };
-    return plan_of(launch, backward_problem(shape_, in, out));
+    return plan_of(launch, backward_problem(shape_, in, out), dropping_.rate);
   }
 #endif
 
@@ -207,6 +228,7 @@ class AttentionBackward final : public Op {
   AttentionShape shape_;
   std::array<bool, 3> wanted_;
   bool whole_;
+  Dropping dropping_;
   std::shared_ptr<Agreement> agreement_;
 };
 
@@ -260,16 +282,17 @@ class BranchedAttention final : public Op {
   AttentionShape shape_;
 };
 
-// Inputs q, k, v, document_start; outputs out, lse.
+// Inputs q, k, v, document_start and, with dropout, its three; outputs out, lse.
 class Attention final : public Op {
  public:
-  explicit Attention(const AttentionShape& shape) : shape_(shape) {}
+  Attention(const AttentionShape& shape, Dropping dropping) : shape_(shape), dropping_(dropping) {}
   std::string_view name() const override { return "attention"; }
 
-  void gradient(const Node&, GradientBuilder& builder) const override {
+  void gradient(const Node& node, GradientBuilder& builder) const override {
     const std::array<bool, 3> wanted{builder.needs(0), builder.needs(1), builder.needs(2)};
-    const std::vector<Var> inputs{builder.gradient(), builder.input(0),  builder.input(1), builder.input(2),
-                                  builder.input(3),   builder.output(0), builder.output(1)};
+    std::vector<Var> inputs{builder.gradient(), builder.input(0),  builder.input(1), builder.input(2),
+                            builder.input(3),   builder.output(0), builder.output(1)};
+    inputs.insert(inputs.end(), node.inputs.begin() + 4, node.inputs.end());
     std::vector<Output> outputs;
     for (size_t i = 0; i < 3; ++i) {
       if (wanted[i]) outputs.push_back(builder.target(i));
@@ -277,8 +300,8 @@ class Attention final : public Op {
     const bool whole = outputs.size() == 3 && std::ranges::all_of(outputs, [](const Output& o) {
                          return o.access == Access::overwrite;
                        });
-    builder.tape().append(std::make_shared<AttentionBackward>(shape_, wanted, whole, agreement_), inputs,
-                          outputs);
+    builder.tape().append(std::make_shared<AttentionBackward>(shape_, wanted, whole, dropping_, agreement_),
+                          inputs, outputs);
   }
 
   Cost cost(const Node& node, const Tape& tape) const override {
@@ -290,7 +313,7 @@ class Attention final : public Op {
   int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
     int64_t bytes = 0;
     if (device.kind == DeviceKind::cuda) {
-      if (tape.info(node.inputs[0]).dtype != DType::bf16) return 0;
+      if (dropping_.rate > 0 || tape.info(node.inputs[0]).dtype != DType::bf16) return 0;
       const auto in = [&](size_t i) { return tape.info(node.inputs[i]).pitch; };
       const auto out = [&](size_t i) { return tape.info(node.outputs[i].var).pitch; };
       return library_bytes(forward_problem(shape_, in, out));
@@ -303,10 +326,11 @@ class Attention final : public Op {
 
   void run(const CpuLaunch& launch) const override {
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      const kernels::AttentionDropout dropout = dropping_.of(launch, 4);
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
       kernels::cpu::attention<T>(shape_, scale_of(shape_), in(0), in(1), in(2),
                                  launch.in[3].as<const int32_t>().data, launch.out[0].as<T>(),
-                                 launch.out[1].as<compute_t<T>>().data, launch.workspace);
+                                 launch.out[1].as<compute_t<T>>().data, launch.workspace, &dropout);
     });
   }
 
@@ -329,10 +353,11 @@ class Attention final : public Op {
                                    launch.stream);
     }
     dispatch_float(launch.in[0].dtype, name(), [&]<class T>() {
+      const kernels::AttentionDropout dropout = dropping_.of(launch, 4);
       const auto in = [&](size_t i) { return launch.in[i].as<const T>(); };
       kernels::cuda::attention<T>(shape_, scale_of(shape_), in(0), in(1), in(2),
                                   launch.in[3].as<const int32_t>().data, launch.out[0].as<T>(),
-                                  launch.out[1].as<compute_t<T>>().data, launch.stream);
+                                  launch.out[1].as<compute_t<T>>().data, launch.stream, &dropout);
     });
   }
 #endif
@@ -343,11 +368,12 @@ class Attention final : public Op {
     if (launch.in[0].dtype != DType::bf16) return nullptr;
     const auto in = [&](size_t i) { return launch.in[i].pitch; };
     const auto out = [&](size_t i) { return launch.out[i].pitch; };
-    return plan_of(launch, forward_problem(shape_, in, out));
+    return plan_of(launch, forward_problem(shape_, in, out), dropping_.rate);
   }
 #endif
 
   AttentionShape shape_;
+  Dropping dropping_;
   std::shared_ptr<Agreement> agreement_ = std::make_shared<Agreement>();
 };
 
@@ -395,11 +421,25 @@ void check_hidden(const Tape& tape, const std::string& name, Var hidden, const A
   }
 }
 
+void check_dropout(const Tape& tape, const std::string& name, const AttentionDropout& dropout, Var hidden) {
+  if (!(dropout.rate >= 0 && dropout.rate < 1))
+    throw ConfigError(tape.path(name), fmt::format("attention dropout {} is not in [0, 1)", dropout.rate));
+  if (dropout.rate == 0) return;
+  if (hidden.valid()) {
+    throw ConfigError(tape.path(name), fmt::format("attention dropout {} where texts branch, which is never "
+                                                   "training",
+                                                   dropout.rate));
+  }
+  require_random(tape, dropout.random, name);
+}
+
 }  // namespace
 
 Var attention(Tape& tape, Var q, Var k, Var v, Var document_start, const AttentionShape& shape,
-              const std::string& name, int64_t pitch, Var hidden) {
+              const std::string& name, int64_t pitch, Var hidden,
+              const std::optional<AttentionDropout>& dropout) {
   check(tape, name, q, k, v, document_start, shape);
+  if (dropout) check_dropout(tape, name, *dropout, hidden);
   if (hidden.valid()) check_hidden(tape, name, hidden, shape);
   const DType dtype = tape.info(q).dtype;
   const Var out = tape.tensor({shape.batch * shape.tokens, shape.heads * shape.head_dim}, dtype, name,
@@ -410,7 +450,13 @@ Var attention(Tape& tape, Var q, Var k, Var v, Var document_start, const Attenti
     tape.append(std::make_shared<BranchedAttention>(shape), {q, k, v, document_start, hidden}, {{out}, {lse}},
                 name);
   } else {
-    tape.append(std::make_shared<Attention>(shape), {q, k, v, document_start}, {{out}, {lse}}, name);
+    Dropping dropping;
+    std::vector<Var> inputs{q, k, v, document_start};
+    if (dropout && dropout->rate > 0) {
+      dropping = {dropout->rate, dropout->stream};
+      inputs.insert(inputs.end(), {dropout->random.seed, dropout->random.step, dropout->random.first_row});
+    }
+    tape.append(std::make_shared<Attention>(shape, dropping), inputs, {{out}, {lse}}, name);
   }
   return out;
 }

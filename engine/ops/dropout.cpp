@@ -54,9 +54,7 @@ class Dropout final : public Op {
 
 }  // namespace
 
-Var dropout(Tape& tape, Var x, double p, const StepRandom& random, uint64_t stream, const std::string& name) {
-  if (!(p >= 0 && p < 1)) throw ConfigError(tape.path(name), fmt::format("dropout {} is not in [0, 1)", p));
-  require_floating(tape, x, name);
+void require_random(const Tape& tape, const StepRandom& random, const std::string& name) {
   for (const Var v : {random.seed, random.step, random.first_row}) {
     const TensorInfo& info = tape.info(v);
     if (info.dtype != DType::i64 || info.elements() != 1) {
@@ -64,6 +62,12 @@ Var dropout(Tape& tape, Var x, double p, const StepRandom& random, uint64_t stre
                                                     text_of(info.shape), name_of(info.dtype)));
     }
   }
+}
+
+Var dropout(Tape& tape, Var x, double p, const StepRandom& random, uint64_t stream, const std::string& name) {
+  if (!(p >= 0 && p < 1)) throw ConfigError(tape.path(name), fmt::format("dropout {} is not in [0, 1)", p));
+  require_floating(tape, x, name);
+  require_random(tape, random, name);
   if (p == 0) return x;
   const TensorInfo in = tape.info(x);
   const Var y = tape.tensor(in.shape, in.dtype, name);

@@ -12,6 +12,9 @@ struct StepRandom {
   Var seed, step, first_row;
 };
 
+// Throws ShapeError unless all three are one int64.
+void require_random(const Tape& tape, const StepRandom& random, const std::string& name);
+
 // x: [rows, C]. Returns x / (1 - p) where kept, else 0; x itself when p is 0. stream tells this dropout from
 // all others (stream_of its path). Throws ConfigError unless 0 <= p < 1, ShapeError for wrong dtypes.
 Var dropout(Tape& tape, Var x, double p, const StepRandom& random, uint64_t stream,

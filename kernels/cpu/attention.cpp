@@ -100,8 +100,12 @@ bool all_hide(const AttentionShape& shape, const int32_t* hidden, int64_t first,
 template <class T>
 void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
             const int32_t* document_start, const int32_t* hidden, Rows<T> out, compute_t<T>* lse,
-            const ForwardScratch<T>& s, int64_t b, int64_t h, int64_t begin, int64_t end) {
+            const ForwardScratch<T>& s, const AttentionDropout* dropout, int64_t b, int64_t h, int64_t begin,
+            int64_t end) {
   using C = compute_t<T>;
+  const AttentionMask mask =
+      dropout ? AttentionMask::of(shape, dropout->key, dropout->threshold(), b, h) : AttentionMask{};
+  C factors[kKeyBlock];
   const int64_t d = shape.head_dim, row = b * shape.tokens, queries = end - begin;
   const int64_t column = h * d, kv_column = h / (shape.heads / shape.kv_heads) * d;
   std::fill_n(s.sum_pv, queries * d, C(0));
@@ -127,6 +131,9 @@ void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<con
       if (shrink != 1) {
         for (int64_t c = 0; c < d; ++c) s.sum_pv[i * d + c] *= shrink;
       }
+      if (!dropout || from >= to) continue;
+      draw_factors(mask, begin + i, k0 + from, to - from, static_cast<C>(dropout->scale()), factors);
+      for (int64_t j = from; j < to; ++j) scores[j] *= factors[j - from];
     }
     gemm(Transpose::no, Transpose::no, queries, d, keys, 1, s.scores, keys, v_block.data, v_block.pitch, 1,
          s.sum_pv, d);
@@ -139,12 +146,10 @@ void attend(const AttentionShape& shape, double scale, Rows<const T> q, Rows<con
   }
 }
 
-}  // namespace
-
 template <class T>
-void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
-                        Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
-                        compute_t<T>* lse, void* workspace) {
+void attend_everywhere(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
+                       Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
+                       compute_t<T>* lse, void* workspace, const AttentionDropout* dropout) {
   const int64_t blocks = (shape.tokens + kQueryBlock - 1) / kQueryBlock;
   const int64_t per_thread = ForwardScratch<T>(nullptr, shape.head_dim).elements;
   const int64_t grain = attention_grain(kQueryBlock * shape.tokens * shape.head_dim);
@@ -153,16 +158,27 @@ void branched_attention(const AttentionShape& shape, double scale, Rows<const T>
                                     shape.head_dim);
     for (int64_t piece = first; piece < last; ++piece) {
       const int64_t begin = piece % blocks * kQueryBlock, head = piece / blocks;
-      attend(shape, scale, q, k, v, document_start, hidden, out, lse, scratch, head / shape.heads,
+      attend(shape, scale, q, k, v, document_start, hidden, out, lse, scratch, dropout, head / shape.heads,
              head % shape.heads, begin, std::min(shape.tokens, begin + kQueryBlock));
     }
   });
 }
 
+}  // namespace
+
+template <class T>
+void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
+                        Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
+                        compute_t<T>* lse, void* workspace) {
+  attend_everywhere<T>(shape, scale, q, k, v, document_start, hidden, out, lse, workspace, nullptr);
+}
+
 template <class T>
 void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace) {
-  branched_attention<T>(shape, scale, q, k, v, document_start, nullptr, out, lse, workspace);
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, void* workspace,
+               const AttentionDropout* dropout) {
+  if (dropout && !dropout->drops()) dropout = nullptr;
+  attend_everywhere<T>(shape, scale, q, k, v, document_start, nullptr, out, lse, workspace, dropout);
 }
 
 template <class T>
@@ -173,7 +189,7 @@ int64_t attention_workspace_bytes(const AttentionShape& shape, int threads) {
 
 #define LETHE_ATTENTION(T)                                                                                   \
   template void attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>, Rows<const T>,     \
-                             const int32_t*, Rows<T>, compute_t<T>*, void*);                                 \
+                             const int32_t*, Rows<T>, compute_t<T>*, void*, const AttentionDropout*);        \
   template void branched_attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>,           \
                                       Rows<const T>, const int32_t*, const int32_t*, Rows<T>, compute_t<T>*, \
                                       void*);                                                                \

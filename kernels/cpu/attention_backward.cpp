@@ -44,6 +44,7 @@ struct Problem {
   Rows<const T> out;
   const C* lse;
   AttentionGradient<T> dq, dk, dv;
+  const AttentionDropout* dropout;  // null: nothing is dropped
 };
 
 // One query's scores become probabilities p, and dp, which holds do . v, becomes ds. [from, to) are visible.
@@ -61,6 +62,25 @@ void softmax_backward(C* p, C* dp, int64_t keys, int64_t from, int64_t to, C lse
   std::fill(dp + to, dp + keys, C(0));
 }
 
+// Zeroes all but the keys [from, to).
+template <class C>
+void hide(C* values, int64_t keys, int64_t from, int64_t to) {
+  std::fill(values, values + from, C(0));
+  std::fill(values + to, values + keys, C(0));
+}
+
+// The same of the visible keys of a block alone, `factors` being what the forward pass multiplied each p
+// with: p becomes what weighed the values.
+template <class C>
+void dropped_softmax_backward(C* p, C* dp, const C* factors, int64_t visible, C lse, C delta) {
+#pragma omp simd
+  for (int64_t j = 0; j < visible; ++j) {
+    const C whole = vector_exp(p[j] - lse);
+    p[j] = whole * factors[j];
+    dp[j] = whole * (factors[j] * dp[j] - delta);
+  }
+}
+
 template <class T>
 void store(const compute_t<T>* from, Rows<T> to, int64_t row, int64_t column, int64_t rows, int64_t width,
            Write write) {
@@ -75,6 +95,9 @@ template <class T>
 void query_block(const Problem<T>& a, const BackwardScratch<T>& s, int64_t b, int64_t h, int64_t begin,
                  int64_t end) {
   using C = compute_t<T>;
+  const AttentionMask mask =
+      a.dropout ? AttentionMask::of(a.shape, a.dropout->key, a.dropout->threshold(), b, h) : AttentionMask{};
+  C factors[kKeyBlock];
   const int64_t d = a.shape.head_dim, row = b * a.shape.tokens, queries = end - begin;
   const int64_t column = h * d, kv_column = h / (a.shape.heads / a.shape.kv_heads) * d;
   const auto q = widened(a.q, row + begin, column, queries, d, s.q);
@@ -100,7 +123,16 @@ void query_block(const Problem<T>& a, const BackwardScratch<T>& s, int64_t b, in
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t from = std::clamp<int64_t>(first_key(a.shape, starts, begin + i) - k0, 0, keys);
       const int64_t to = std::clamp<int64_t>(begin + i + 1 - k0, 0, keys);
-      softmax_backward(s.p + i * keys, s.dp + i * keys, keys, from, to, lse[i], s.delta[i]);
+      C *const p = s.p + i * keys, *const dp = s.dp + i * keys;
+      if (!a.dropout) {
+        softmax_backward(p, dp, keys, from, to, lse[i], s.delta[i]);
+        continue;
+      }
+      const int64_t visible = std::max<int64_t>(0, to - from);
+      draw_factors(mask, begin + i, k0 + from, visible, static_cast<C>(a.dropout->scale()), factors);
+      dropped_softmax_backward(p + from, dp + from, factors, visible, lse[i], s.delta[i]);
+      hide(p, keys, from, from + visible);
+      hide(dp, keys, from, from + visible);
     }
     if (a.dv.rows.data) {
       gemm(Transpose::yes, Transpose::no, keys, d, queries, 1, s.p, keys, dout.data, dout.pitch, 1,
@@ -138,8 +170,9 @@ template <class T>
 void attention_backward(const AttentionShape& shape, double scale, Rows<const T> dout, Rows<const T> q,
                         Rows<const T> k, Rows<const T> v, const int32_t* document_start, Rows<const T> out,
                         const compute_t<T>* lse, AttentionGradient<T> dq, AttentionGradient<T> dk,
-                        AttentionGradient<T> dv, void* workspace) {
-  const Problem<T> problem{shape, scale, dout, q, k, v, document_start, out, lse, dq, dk, dv};
+                        AttentionGradient<T> dv, void* workspace, const AttentionDropout* dropout) {
+  if (dropout && !dropout->drops()) dropout = nullptr;
+  const Problem<T> problem{shape, scale, dout, q, k, v, document_start, out, lse, dq, dk, dv, dropout};
   const int64_t per_thread = BackwardScratch<T>(nullptr, shape).elements;
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t grain = attention_grain(5 * shape.tokens * shape.tokens / 2 * shape.head_dim * group);
@@ -160,7 +193,7 @@ int64_t attention_backward_workspace_bytes(const AttentionShape& shape, int thre
   template void attention_backward<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>,     \
                                       Rows<const T>, Rows<const T>, const int32_t*, Rows<const T>,     \
                                       const compute_t<T>*, AttentionGradient<T>, AttentionGradient<T>, \
-                                      AttentionGradient<T>, void*);                                    \
+                                      AttentionGradient<T>, void*, const AttentionDropout*);           \
   template int64_t attention_backward_workspace_bytes<T>(const AttentionShape&, int);
 LETHE_ATTENTION_BACKWARD(double)
 LETHE_ATTENTION_BACKWARD(float)

@@ -40,10 +40,12 @@ __device__ C sum_of_row(C v) {
   return v;
 }
 
-template <int D, bool branched, class T>
+template <int D, Beside beside, class T>
 __global__ void __launch_bounds__(kAttentionThreads)
     forward(AttentionShape shape, compute_t<T> scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-            const int32_t* document_start, const int32_t* hidden, Rows<T> out, compute_t<T>* lse) {
+            const int32_t* document_start, const int32_t* hidden, Rows<T> out, compute_t<T>* lse,
+            Dropped<compute_t<T>> dropped) {
+  constexpr bool branched = beside == Beside::branches;
   using C = compute_t<T>;
   using L = Tiles<C, D>;
   constexpr int R = L::each;
@@ -66,6 +68,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
   int start = end;
   for (int i = 0; i < queries; ++i) start = min(start, memory.first[i]);
 
+  AttentionMask mask;
+  if constexpr (beside == Beside::dropout) mask = dropped.mask(shape, b, h);
   C o[R][D / kSide] = {}, most[R], sum[R];
 #pragma unroll
   for (int i = 0; i < R; ++i) {
@@ -102,8 +106,11 @@ __global__ void __launch_bounds__(kAttentionThreads)
 #pragma unroll
       for (int j = 0; j < R; ++j) {
         const C p = any ? exp(s[i][j] - top) : C(0);
-        memory.p[r * L::score_pitch + tx + kSide * j] = p;
         added += p;
+        C weight = p;
+        if constexpr (beside == Beside::dropout)
+          weight = keeps(mask, begin + r, k0 + tx + kSide * j) ? p : C(0);
+        memory.p[r * L::score_pitch + tx + kSide * j] = weight;
       }
       sum[i] = sum[i] * shrink + sum_of_row(added);
       most[i] = top;
@@ -114,12 +121,38 @@ __global__ void __launch_bounds__(kAttentionThreads)
     add_weighted_rows<D>(memory.p, memory.v, o);
   }
   store_tile<D, T>(o, out, row + begin, queries, column, d, Write::overwrite,
-                   [&](int i) { return sum[i] == 0 ? C(0) : 1 / sum[i]; });
+                   [&](int i) { return sum[i] == 0 ? C(0) : dropped.scale / sum[i]; });
   if (tx != 0) return;
 #pragma unroll
   for (int i = 0; i < R; ++i) {
     const int r = ty + kSide * i;
     if (r < queries) lse[static_cast<int64_t>(blockIdx.y) * tokens + begin + r] = most[i] + log(sum[i]);
+  }
+}
+
+template <class T>
+void launch_forward(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
+                    Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
+                    compute_t<T>* lse, Stream stream, const AttentionDropout* dropout) {
+  if (shape.batch == 0 || shape.tokens == 0) return;
+  if constexpr (std::is_same_v<T, bf16>) {
+    return attention_bf16(shape, scale, q, k, v, document_start, hidden, out, lse, stream, dropout);
+  } else {
+    const Dropped<compute_t<T>> dropped(dropout);
+    const auto launch = [&]<int D, Beside beside>() {
+      constexpr int kLength = Tiles<compute_t<T>, D>::length;
+      constexpr size_t kBytes = ForwardMemory<D, T>::bytes;
+      const dim3 grid(static_cast<unsigned>((shape.tokens + kLength - 1) / kLength),
+                      static_cast<unsigned>(shape.batch * shape.heads));
+      allow_shared(forward<D, beside, T>, kBytes);
+      forward<D, beside, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(
+          shape, static_cast<compute_t<T>>(scale), q, k, v, document_start, hidden, out, lse, dropped);
+    };
+    dispatch_head_dim(shape.head_dim, [&]<int D>() {
+      if (hidden) return launch.template operator()<D, Beside::branches>();
+      if (dropout) return launch.template operator()<D, Beside::dropout>();
+      launch.template operator()<D, Beside::nothing>();
+    });
   }
 }
 
@@ -129,35 +162,20 @@ template <class T>
 void branched_attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k,
                         Rows<const T> v, const int32_t* document_start, const int32_t* hidden, Rows<T> out,
                         compute_t<T>* lse, Stream stream) {
-  if (shape.batch == 0 || shape.tokens == 0) return;
-  if constexpr (std::is_same_v<T, bf16>) {
-    return attention_bf16(shape, scale, q, k, v, document_start, hidden, out, lse, stream);
-  } else {
-    const auto launch = [&]<int D, bool branched>() {
-      constexpr int kLength = Tiles<compute_t<T>, D>::length;
-      constexpr size_t kBytes = ForwardMemory<D, T>::bytes;
-      const dim3 grid(static_cast<unsigned>((shape.tokens + kLength - 1) / kLength),
-                      static_cast<unsigned>(shape.batch * shape.heads));
-      allow_shared(forward<D, branched, T>, kBytes);
-      forward<D, branched, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(
-          shape, static_cast<compute_t<T>>(scale), q, k, v, document_start, hidden, out, lse);
-    };
-    dispatch_head_dim(shape.head_dim, [&]<int D>() {
-      if (hidden) return launch.template operator()<D, true>();
-      launch.template operator()<D, false>();
-    });
-  }
+  launch_forward<T>(shape, scale, q, k, v, document_start, hidden, out, lse, stream, nullptr);
 }
 
 template <class T>
 void attention(const AttentionShape& shape, double scale, Rows<const T> q, Rows<const T> k, Rows<const T> v,
-               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream) {
-  branched_attention<T>(shape, scale, q, k, v, document_start, nullptr, out, lse, stream);
+               const int32_t* document_start, Rows<T> out, compute_t<T>* lse, Stream stream,
+               const AttentionDropout* dropout) {
+  if (dropout && !dropout->drops()) dropout = nullptr;
+  launch_forward<T>(shape, scale, q, k, v, document_start, nullptr, out, lse, stream, dropout);
 }
 
 #define LETHE_ATTENTION(T)                                                                                   \
   template void attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>, Rows<const T>,     \
-                             const int32_t*, Rows<T>, compute_t<T>*, Stream);                                \
+                             const int32_t*, Rows<T>, compute_t<T>*, Stream, const AttentionDropout*);       \
   template void branched_attention<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>,           \
                                       Rows<const T>, const int32_t*, const int32_t*, Rows<T>, compute_t<T>*, \
                                       Stream);

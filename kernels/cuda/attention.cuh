@@ -6,7 +6,7 @@
 
 #include <math_constants.h>
 
-#include "kernels/attention.h"
+#include "kernels/attention_dropout.h"
 #include "kernels/cuda/device.cuh"
 
 namespace lethe::kernels::cuda {
@@ -139,6 +139,36 @@ struct Hidden {
     return all;
   }
 };
+
+// kernels::AttentionDropout as a kernel takes it; without a rate nothing of it is read.
+template <class C>
+struct Dropped {
+  cpu::DropoutKey key;
+  uint32_t threshold = 0;
+  C scale = 1;
+
+  __host__ explicit Dropped(const AttentionDropout* dropout) {
+    if (!dropout) return;
+    key = dropout->key;
+    threshold = dropout->threshold();
+    scale = static_cast<C>(dropout->scale());
+  }
+  __device__ AttentionMask mask(const AttentionShape& shape, int64_t b, int64_t h) const {
+    return AttentionMask::of(shape, key, threshold, b, h);
+  }
+};
+
+// Whether one pair is kept: for threads of whose pairs no four share their words.
+__device__ inline bool keeps(const AttentionMask& mask, int query, int key) {
+  const PhiloxWords drawn = mask.words(query, key);
+  // Chosen without an index, which would put the words in memory.
+  const uint32_t of_low = key & 8 ? drawn.word[1] : drawn.word[0];
+  const uint32_t of_high = key & 8 ? drawn.word[3] : drawn.word[2];
+  return mask.keeps(query & 8 ? of_high : of_low);
+}
+
+// What a forward pass does beside the formula without branches or dropout; never both.
+enum class Beside { nothing, branches, dropout };
 
 // Calls body.operator()<D>() with head_dim rounded up.
 template <class Body>

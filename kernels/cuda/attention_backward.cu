@@ -16,6 +16,7 @@ struct Problem {
   const int32_t* document_start;
   const compute_t<T>* lse;
   const compute_t<T>* delta;
+  Dropped<compute_t<T>> dropped;
 };
 
 // One warp a token and head.
@@ -65,7 +66,7 @@ struct BackwardMemory {
   }
 };
 
-template <int D, class T>
+template <int D, bool drops, class T>
 __global__ void __launch_bounds__(kAttentionThreads) query_gradient(Problem<T> a, AttentionGradient<T> dq) {
   using C = compute_t<T>;
   using L = Tiles<C, D>;
@@ -84,6 +85,8 @@ __global__ void __launch_bounds__(kAttentionThreads) query_gradient(Problem<T> a
   __syncthreads();
   int start = end;
   for (int i = 0; i < queries; ++i) start = min(start, memory.first[i]);
+  AttentionMask mask;
+  if constexpr (drops) mask = a.dropped.mask(a.shape, b, h);
   C o[R][D / kSide] = {};
   for (int k0 = start; k0 < end; k0 += L::length) {
     const int keys = min(L::length, end - k0);
@@ -102,6 +105,7 @@ __global__ void __launch_bounds__(kAttentionThreads) query_gradient(Problem<T> a
         const int key = k0 + tx + kSide * j;
         const bool visible = key >= memory.first[r] && key <= begin + r && key < end;
         const C p = visible ? exp(s[i][j] * a.scale - memory.lse[r]) : C(0);
+        if constexpr (drops) dp[i][j] = keeps(mask, begin + r, key) ? dp[i][j] * a.dropped.scale : C(0);
         memory.p[r * L::score_pitch + tx + kSide * j] = p * (dp[i][j] - memory.delta[r]);
       }
     }
@@ -111,7 +115,7 @@ __global__ void __launch_bounds__(kAttentionThreads) query_gradient(Problem<T> a
   store_tile<D, T>(o, dq.rows, row + begin, queries, column, d, dq.write, [&](int) { return a.scale; });
 }
 
-template <int D, class T>
+template <int D, bool drops, class T>
 __global__ void __launch_bounds__(kAttentionThreads)
     key_gradients(Problem<T> a, AttentionGradient<T> dk, AttentionGradient<T> dv) {
   using C = compute_t<T>;
@@ -132,6 +136,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
   load_tile<D>(a.v, row + k0, keys, kv_column, d, memory.v);
   C to_k[R][D / kSide] = {}, to_v[R][D / kSide] = {};
   for (int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+    AttentionMask mask;
+    if constexpr (drops) mask = a.dropped.mask(a.shape, b, h);
     for (int begin = k0; begin < end; begin += L::length) {
       const int queries = min(L::length, tokens - begin);
       __syncthreads();
@@ -154,7 +160,13 @@ __global__ void __launch_bounds__(kAttentionThreads)
           const int r = tx + kSide * j;
           const bool visible = key >= memory.first[r] && key <= begin + r && key < k0 + keys;
           p[i][j] = visible ? exp(p[i][j] * a.scale - memory.lse[r]) : C(0);
-          memory.p[(ty + kSide * i) * L::score_pitch + r] = p[i][j];
+          C weight = p[i][j];
+          if constexpr (drops) {
+            const bool kept = keeps(mask, begin + r, key);
+            weight = kept ? weight : C(0);
+            dp[i][j] = kept ? dp[i][j] * a.dropped.scale : C(0);
+          }
+          memory.p[(ty + kSide * i) * L::score_pitch + r] = weight;
         }
       }
       __syncthreads();
@@ -175,7 +187,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
   if (dk.rows.data)
     store_tile<D, T>(to_k, dk.rows, row + k0, keys, kv_column, d, dk.write, [&](int) { return a.scale; });
   if (dv.rows.data)
-    store_tile<D, T>(to_v, dv.rows, row + k0, keys, kv_column, d, dv.write, [](int) { return C(1); });
+    store_tile<D, T>(to_v, dv.rows, row + k0, keys, kv_column, d, dv.write,
+                     [&](int) { return drops ? a.dropped.scale : C(1); });
 }
 
 }  // namespace
@@ -184,30 +197,37 @@ template <class T>
 void attention_backward(const AttentionShape& shape, double scale, Rows<const T> dout, Rows<const T> q,
                         Rows<const T> k, Rows<const T> v, const int32_t* document_start, Rows<const T> out,
                         const compute_t<T>* lse, AttentionGradient<T> dq, AttentionGradient<T> dk,
-                        AttentionGradient<T> dv, void* workspace, Stream stream) {
+                        AttentionGradient<T> dv, void* workspace, Stream stream,
+                        const AttentionDropout* dropout) {
   if (shape.batch == 0 || shape.tokens == 0) return;
+  if (dropout && !dropout->drops()) dropout = nullptr;
   auto* const delta = static_cast<compute_t<T>*>(workspace);
   const int64_t warps = shape.batch * shape.tokens * shape.heads;
   delta_of<T><<<static_cast<unsigned>((warps + 7) / 8), 256, 0, native(stream)>>>(shape, dout, out, delta);
   if constexpr (std::is_same_v<T, bf16>) {
     return attention_backward_bf16(shape, scale, dout, q, k, v, document_start, lse, delta, dq, dk, dv,
-                                   stream);
+                                   stream, dropout);
   } else {
-    const Problem<T> a{shape, static_cast<compute_t<T>>(scale), dout, q, k, v, document_start, lse, delta};
-    dispatch_head_dim(shape.head_dim, [&]<int D>() {
+    const Problem<T> a{shape, static_cast<compute_t<T>>(scale), dout, q, k, v, document_start, lse,
+                       delta, Dropped<compute_t<T>>(dropout)};
+    const auto launch = [&]<int D, bool drops>() {
       constexpr int kLength = Tiles<compute_t<T>, D>::length;
       constexpr size_t kBytes = BackwardMemory<D, T>::bytes;
       const auto tiles = static_cast<unsigned>((shape.tokens + kLength - 1) / kLength);
       if (dq.rows.data) {
-        allow_shared(query_gradient<D, T>, kBytes);
+        allow_shared(query_gradient<D, drops, T>, kBytes);
         const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.heads));
-        query_gradient<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dq);
+        query_gradient<D, drops, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dq);
       }
       if (dk.rows.data || dv.rows.data) {
-        allow_shared(key_gradients<D, T>, kBytes);
+        allow_shared(key_gradients<D, drops, T>, kBytes);
         const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.kv_heads));
-        key_gradients<D, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dk, dv);
+        key_gradients<D, drops, T><<<grid, kAttentionThreads, kBytes, native(stream)>>>(a, dk, dv);
       }
+    };
+    dispatch_head_dim(shape.head_dim, [&]<int D>() {
+      if (dropout) return launch.template operator()<D, true>();
+      launch.template operator()<D, false>();
     });
   }
 }
@@ -216,7 +236,7 @@ void attention_backward(const AttentionShape& shape, double scale, Rows<const T>
   template void attention_backward<T>(const AttentionShape&, double, Rows<const T>, Rows<const T>,     \
                                       Rows<const T>, Rows<const T>, const int32_t*, Rows<const T>,     \
                                       const compute_t<T>*, AttentionGradient<T>, AttentionGradient<T>, \
-                                      AttentionGradient<T>, void*, Stream);
+                                      AttentionGradient<T>, void*, Stream, const AttentionDropout*);
 LETHE_ATTENTION_BACKWARD(double)
 LETHE_ATTENTION_BACKWARD(float)
 LETHE_ATTENTION_BACKWARD(bf16)

@@ -48,10 +48,12 @@ struct RowSoftmax {
   }
 };
 
-template <int D, bool branched>
+template <int D, Beside beside>
 __global__ void __launch_bounds__(kMmaThreads)
     forward(AttentionShape shape, float scale, Rows<const bf16> q, Rows<const bf16> k, Rows<const bf16> v,
-            const int32_t* document_start, const int32_t* hidden, Rows<bf16> out, float* lse, bool wide) {
+            const int32_t* document_start, const int32_t* hidden, Rows<bf16> out, float* lse, bool wide,
+            Dropped<float> dropped) {
+  constexpr bool branched = beside == Beside::branches;
   bf16* const q_tile = reinterpret_cast<bf16*>(attention_memory);
   bf16 *const k_tile = q_tile + kMmaTile<D>, *const v_tile = k_tile + kMmaTile<D>;
   __shared__ int first_of[kMmaLength];
@@ -75,6 +77,11 @@ __global__ void __launch_bounds__(kMmaThreads)
   for (int i = 0; i < kMmaLength; ++i) {
     start = min(start, first_of[i]);
     all_see = max(all_see, first_of[i]);
+  }
+  AttentionMask mask;
+  if constexpr (beside == Beside::dropout) {
+    mask = dropped.mask(shape, b, h);
+    start = start / 16 * 16;  // see kept_results; all_see hides what comes in
   }
   Result<D> o = {};
   RowSoftmax softmax[2];
@@ -107,13 +114,21 @@ __global__ void __launch_bounds__(kMmaThreads)
       columns[2] *= shrink1;
       columns[3] *= shrink1;
     }
+    if constexpr (beside == Beside::dropout) {
+      const uint32_t kept = kept_results<false>(mask, begin + lane.row, k0 + 2 * lane.t);
+#pragma unroll
+      for (int n = 0; n < kMmaLength / 8; ++n) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) s[n][e] = is_kept(kept, n, e) ? s[n][e] : 0;
+      }
+    }
     Weights p;
     weights_of(s, p);
     add_weighted_rows<D>(p, v_tile, o);
   }
   const float sum0 = sum_of_quad(softmax[0].sum), sum1 = sum_of_quad(softmax[1].sum);
-  store_result<D>(o, out, row + begin, queries, column, d, Write::overwrite, sum0 == 0 ? 0 : 1 / sum0,
-                  sum1 == 0 ? 0 : 1 / sum1);
+  store_result<D>(o, out, row + begin, queries, column, d, Write::overwrite,
+                  sum0 == 0 ? 0 : dropped.scale / sum0, sum1 == 0 ? 0 : dropped.scale / sum1);
   if (lane.t != 0) return;
   float* const to = lse + static_cast<int64_t>(blockIdx.y) * tokens + begin;
   if (lane.row < queries) to[lane.row] = softmax[0].most * kLn2 + logf(sum0);
@@ -124,19 +139,21 @@ __global__ void __launch_bounds__(kMmaThreads)
 
 void attention_bf16(const AttentionShape& shape, double scale, Rows<const bf16> q, Rows<const bf16> k,
                     Rows<const bf16> v, const int32_t* document_start, const int32_t* hidden, Rows<bf16> out,
-                    float* lse, Stream stream) {
+                    float* lse, Stream stream, const AttentionDropout* dropout) {
+  const Dropped<float> dropped(dropout);
   const bool wide = mma_wide(shape.head_dim, q, k, v);
-  const auto launch = [&]<int D, bool branched>() {
+  const auto launch = [&]<int D, Beside beside>() {
     constexpr size_t kBytes = 3 * kMmaTile<D> * sizeof(bf16);
     const dim3 grid(static_cast<unsigned>((shape.tokens + kMmaLength - 1) / kMmaLength),
                     static_cast<unsigned>(shape.batch * shape.heads));
-    allow_shared(forward<D, branched>, kBytes);
-    forward<D, branched><<<grid, kMmaThreads, kBytes, native(stream)>>>(
-        shape, static_cast<float>(scale), q, k, v, document_start, hidden, out, lse, wide);
+    allow_shared(forward<D, beside>, kBytes);
+    forward<D, beside><<<grid, kMmaThreads, kBytes, native(stream)>>>(
+        shape, static_cast<float>(scale), q, k, v, document_start, hidden, out, lse, wide, dropped);
   };
   dispatch_head_dim(shape.head_dim, [&]<int D>() {
-    if (hidden) return launch.template operator()<D, true>();
-    launch.template operator()<D, false>();
+    if (hidden) return launch.template operator()<D, Beside::branches>();
+    if (dropout) return launch.template operator()<D, Beside::dropout>();
+    launch.template operator()<D, Beside::nothing>();
   });
 }
 

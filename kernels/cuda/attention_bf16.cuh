@@ -116,6 +116,32 @@ __device__ inline void weights_of(const Score& s, Weights& p) {
   }
 }
 
+// Which of a lane's results are kept, bit 4 n + e for result [n][e]. query, key: the lane's first of each;
+// queries, or as `rows_are_keys` keys, are the rows. Both tiles begin at multiples of 16, so that results n,
+// n + 1 and rows 8 apart share their words (kernels/attention_dropout.h).
+template <bool rows_are_keys>
+__device__ uint32_t kept_results(const AttentionMask& mask, int query, int key) {
+  uint32_t kept = 0;
+#pragma unroll
+  for (int n = 0; n < kMmaLength / 8; n += 2) {
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      const int along = 8 * n + e;
+      const PhiloxWords drawn =
+          rows_are_keys ? mask.words(query + along, key) : mask.words(query, key + along);
+      const auto put = [&](uint32_t word, int bit) { kept |= (mask.keeps(word) ? 1u : 0u) << bit; };
+      put(drawn.word[0], 4 * n + e);
+      put(drawn.word[rows_are_keys ? 2 : 1], 4 * (n + 1) + e);
+      put(drawn.word[rows_are_keys ? 1 : 2], 4 * n + e + 2);
+      put(drawn.word[3], 4 * (n + 1) + e + 2);
+    }
+  }
+  return kept;
+}
+__device__ inline bool is_kept(uint32_t kept, int n, int e) {
+  return (kept >> (4 * n + e) & 1u) != 0;
+}
+
 // o += the warp's 16 rows of weights times the 64 rows of x.
 template <int D>
 __device__ void add_weighted_rows(const Weights& p, const bf16* x, Result<D>& o) {
@@ -164,13 +190,13 @@ bool mma_wide(int64_t head_dim, const X&... x) {
 
 void attention_bf16(const AttentionShape& shape, double scale, Rows<const bf16> q, Rows<const bf16> k,
                     Rows<const bf16> v, const int32_t* document_start, const int32_t* hidden, Rows<bf16> out,
-                    float* lse, Stream stream);
+                    float* lse, Stream stream, const AttentionDropout* dropout);
 
 // After delta is known.
 void attention_backward_bf16(const AttentionShape& shape, double scale, Rows<const bf16> dout,
                              Rows<const bf16> q, Rows<const bf16> k, Rows<const bf16> v,
                              const int32_t* document_start, const float* lse, const float* delta,
                              AttentionGradient<bf16> dq, AttentionGradient<bf16> dk,
-                             AttentionGradient<bf16> dv, Stream stream);
+                             AttentionGradient<bf16> dv, Stream stream, const AttentionDropout* dropout);
 
 }  // namespace lethe::kernels::cuda

@@ -15,6 +15,7 @@ struct Problem {
   const int32_t* document_start;
   const float *lse, *delta;
   bool wide;
+  Dropped<float> dropped;
 };
 
 template <int D>
@@ -45,7 +46,7 @@ struct Queries {
   }
 };
 
-template <int D>
+template <int D, bool drops>
 __global__ void __launch_bounds__(kMmaThreads) query_gradient(Problem a, AttentionGradient<bf16> dq) {
   __shared__ Queries of;
   const Memory<D> memory;
@@ -62,6 +63,11 @@ __global__ void __launch_bounds__(kMmaThreads) query_gradient(Problem a, Attenti
   __syncthreads();
   int start = end;
   for (int i = 0; i < kMmaLength; ++i) start = min(start, of.first[i]);
+  AttentionMask mask;
+  if constexpr (drops) {
+    mask = a.dropped.mask(a.shape, b, h);
+    start = start / 16 * 16;  // see kept_results
+  }
   Result<D> o = {};
   for (int k0 = start; k0 < end; k0 += kMmaLength) {
     const int keys = min(kMmaLength, end - k0);
@@ -72,6 +78,8 @@ __global__ void __launch_bounds__(kMmaThreads) query_gradient(Problem a, Attenti
     Score s, dp;
     rows_by_rows<D>(memory.q, memory.k, s);
     rows_by_rows<D>(memory.dout, memory.v, dp);
+    uint32_t kept = 0;
+    if constexpr (drops) kept = kept_results<false>(mask, begin + lane.row, k0 + 2 * lane.t);
 #pragma unroll
     for (int n = 0; n < kMmaLength / 8; ++n) {
 #pragma unroll
@@ -79,6 +87,7 @@ __global__ void __launch_bounds__(kMmaThreads) query_gradient(Problem a, Attenti
         const int key = k0 + 8 * n + 2 * lane.t + e % 2, r = lane.row + e / 2 * 8;
         const bool visible = key >= of.first[r] && key <= begin + r && key < end;
         const float p = visible ? exp2f(s[n][e] * (a.scale * kLog2E) - of.lse[r]) : 0;
+        if constexpr (drops) dp[n][e] = is_kept(kept, n, e) ? dp[n][e] * a.dropped.scale : 0;
         s[n][e] = p * (dp[n][e] - of.delta[r]);
       }
     }
@@ -89,7 +98,7 @@ __global__ void __launch_bounds__(kMmaThreads) query_gradient(Problem a, Attenti
   store_result<D>(o, dq.rows, row + begin, queries, column, d, dq.write, a.scale, a.scale);
 }
 
-template <int D>
+template <int D, bool drops>
 __global__ void __launch_bounds__(kMmaThreads)
     key_gradients(Problem a, AttentionGradient<bf16> dk, AttentionGradient<bf16> dv) {
   __shared__ Queries of;
@@ -108,6 +117,8 @@ __global__ void __launch_bounds__(kMmaThreads)
   load_mma_tile<D>(a.v, row + k0, keys, kv_column, d, a.wide, memory.v);
   Result<D> to_k = {}, to_v = {};
   for (int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+    AttentionMask mask;
+    if constexpr (drops) mask = a.dropped.mask(a.shape, b, h);
     for (int begin = k0; begin < end; begin += kMmaLength) {
       const int queries = min(kMmaLength, tokens - begin);
       __syncthreads();
@@ -121,6 +132,8 @@ __global__ void __launch_bounds__(kMmaThreads)
       Score p, ds;
       rows_by_rows<D>(memory.k, memory.q, p);
       rows_by_rows<D>(memory.v, memory.dout, ds);
+      uint32_t kept = 0;
+      if constexpr (drops) kept = kept_results<true>(mask, begin + 2 * lane.t, k0 + lane.row);
 #pragma unroll
       for (int n = 0; n < kMmaLength / 8; ++n) {
 #pragma unroll
@@ -128,7 +141,9 @@ __global__ void __launch_bounds__(kMmaThreads)
           const int r = 8 * n + 2 * lane.t + e % 2, key = k0 + lane.row + e / 2 * 8;
           const bool visible = key >= of.first[r] && key <= begin + r && key < k0 + keys;
           p[n][e] = visible ? exp2f(p[n][e] * (a.scale * kLog2E) - of.lse[r]) : 0;
+          if constexpr (drops) ds[n][e] = is_kept(kept, n, e) ? ds[n][e] * a.dropped.scale : 0;
           ds[n][e] = p[n][e] * (ds[n][e] - of.delta[r]);
+          if constexpr (drops) p[n][e] = is_kept(kept, n, e) ? p[n][e] : 0;
         }
       }
       Weights weights;
@@ -139,7 +154,9 @@ __global__ void __launch_bounds__(kMmaThreads)
     }
   }
   if (dk.rows.data) store_result<D>(to_k, dk.rows, row + k0, keys, kv_column, d, dk.write, a.scale, a.scale);
-  if (dv.rows.data) store_result<D>(to_v, dv.rows, row + k0, keys, kv_column, d, dv.write, 1, 1);
+  if (!dv.rows.data) return;
+  const float v_factor = drops ? a.dropped.scale : 1;
+  store_result<D>(to_v, dv.rows, row + k0, keys, kv_column, d, dv.write, v_factor, v_factor);
 }
 
 }  // namespace
@@ -148,7 +165,7 @@ void attention_backward_bf16(const AttentionShape& shape, double scale, Rows<con
                              Rows<const bf16> q, Rows<const bf16> k, Rows<const bf16> v,
                              const int32_t* document_start, const float* lse, const float* delta,
                              AttentionGradient<bf16> dq, AttentionGradient<bf16> dk,
-                             AttentionGradient<bf16> dv, Stream stream) {
+                             AttentionGradient<bf16> dv, Stream stream, const AttentionDropout* dropout) {
   const Problem a{shape,
                   static_cast<float>(scale),
                   dout,
@@ -158,20 +175,25 @@ void attention_backward_bf16(const AttentionShape& shape, double scale, Rows<con
                   document_start,
                   lse,
                   delta,
-                  mma_wide(shape.head_dim, dout, q, k, v)};
-  dispatch_head_dim(shape.head_dim, [&]<int D>() {
+                  mma_wide(shape.head_dim, dout, q, k, v),
+                  Dropped<float>(dropout)};
+  const auto launch = [&]<int D, bool drops>() {
     constexpr size_t kBytes = Memory<D>::bytes;
     const auto tiles = static_cast<unsigned>((shape.tokens + kMmaLength - 1) / kMmaLength);
     if (dq.rows.data) {
-      allow_shared(query_gradient<D>, kBytes);
+      allow_shared(query_gradient<D, drops>, kBytes);
       const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.heads));
-      query_gradient<D><<<grid, kMmaThreads, kBytes, native(stream)>>>(a, dq);
+      query_gradient<D, drops><<<grid, kMmaThreads, kBytes, native(stream)>>>(a, dq);
     }
     if (dk.rows.data || dv.rows.data) {
-      allow_shared(key_gradients<D>, kBytes);
+      allow_shared(key_gradients<D, drops>, kBytes);
       const dim3 grid(tiles, static_cast<unsigned>(shape.batch * shape.kv_heads));
-      key_gradients<D><<<grid, kMmaThreads, kBytes, native(stream)>>>(a, dk, dv);
+      key_gradients<D, drops><<<grid, kMmaThreads, kBytes, native(stream)>>>(a, dk, dv);
     }
+  };
+  dispatch_head_dim(shape.head_dim, [&]<int D>() {
+    if (dropout) return launch.template operator()<D, true>();
+    launch.template operator()<D, false>();
   });
 }
 

@@ -17,6 +17,7 @@ struct Variant {
   Recompute recompute = Recompute::none;
   std::string optimizer = "adamw";
   bool dora = false;
+  double attention_dropout = 0;
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) {
@@ -27,6 +28,7 @@ ProgramSpec spec_of(const Variant& v, DType dtype) {
   ProgramSpec spec = tiny_spec(dtype, v.tied);
   if (v.rank > 0) spec.lora = tiny_lora(v.rank, v.dropout);
   if (v.dora) spec.lora->use_dora = true;
+  spec.config.attention_dropout = v.attention_dropout;
   spec.recompute = v.recompute;
   spec.optimizer->name = v.optimizer;
   spec.optimizer->learning_rate = v.optimizer == "lion" ? 1e-3 : 1e-2;
@@ -144,15 +146,16 @@ TEST_P(CudaModel, RecomputationDoesNotChangeABit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, CudaModel,
-                         testing::Values(Variant{"full"}, Variant{"full_tied", true},
-                                         Variant{"full_lion", false, 0, 0, Recompute::none, "lion"},
-                                         Variant{"full_block", false, 0, 0, Recompute::block},
-                                         Variant{"lora", false, 3},
-                                         Variant{"dora", false, 3, 0, Recompute::none, "adamw", true},
-                                         Variant{"dora_block", true, 3, 0, Recompute::block, "adamw", true},
-                                         Variant{"lora_dropout_mlp", true, 3, 0.3, Recompute::mlp}),
-                         [](const auto& v) { return v.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Variants, CudaModel,
+    testing::Values(Variant{"full"}, Variant{"full_tied", true},
+                    Variant{"full_lion", false, 0, 0, Recompute::none, "lion"},
+                    Variant{"full_block", false, 0, 0, Recompute::block}, Variant{"lora", false, 3},
+                    Variant{"dora", false, 3, 0, Recompute::none, "adamw", true},
+                    Variant{"dora_block", true, 3, 0, Recompute::block, "adamw", true},
+                    Variant{"attention_dropout_block", false, 0, 0, Recompute::block, "adamw", false, 0.2},
+                    Variant{"lora_dropout_mlp", true, 3, 0.3, Recompute::mlp}),
+    [](const auto& v) { return v.param.name; });
 
 TEST(CudaBackend, SaysWhenThereIsNone) {
   if (cuda_is_available()) {

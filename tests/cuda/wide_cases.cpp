@@ -37,18 +37,28 @@ std::vector<int32_t> starts_of(int64_t rows, int64_t tokens, int64_t document) {
   return starts;
 }
 
-OpCase attention_case(const std::string& name, const ops::AttentionShape& s, int64_t document) {
-  return {"attention_" + name, [=](CaseBuilder& b) {
-            const int64_t rows = s.batch * s.tokens, width = (s.heads + 2 * s.kv_heads) * s.head_dim;
-            // As in a model: parts of one buffer.
-            const Var qkv = activation(b, "qkv", {rows, width}, 0.7);
-            const Var q = b.tape().columns(qkv, 0, s.heads * s.head_dim, "q");
-            const Var k = b.tape().columns(qkv, s.heads * s.head_dim, s.kv_heads * s.head_dim, "k");
-            const Var v =
-                b.tape().columns(qkv, (s.heads + s.kv_heads) * s.head_dim, s.kv_heads * s.head_dim, "v");
-            const Var starts = b.integers("starts", {rows}, starts_of(s.batch, s.tokens, document));
-            return std::vector<Var>{ops::attention(b.tape(), q, k, v, starts, s)};
-          }};
+OpCase attention_case(const std::string& name, const ops::AttentionShape& s, int64_t document,
+                      double dropout_rate = 0) {
+  return {
+      "attention_" + name, [=](CaseBuilder& b) {
+        const int64_t rows = s.batch * s.tokens, width = (s.heads + 2 * s.kv_heads) * s.head_dim;
+        // As in a model: parts of one buffer.
+        const Var qkv = activation(b, "qkv", {rows, width}, 0.7);
+        const Var q = b.tape().columns(qkv, 0, s.heads * s.head_dim, "q");
+        const Var k = b.tape().columns(qkv, s.heads * s.head_dim, s.kv_heads * s.head_dim, "k");
+        const Var v =
+            b.tape().columns(qkv, (s.heads + s.kv_heads) * s.head_dim, s.kv_heads * s.head_dim, "v");
+        const Var starts = b.integers("starts", {rows}, starts_of(s.batch, s.tokens, document));
+        std::optional<ops::AttentionDropout> dropout;
+        if (dropout_rate > 0) {
+          dropout = {dropout_rate,
+                     {.seed = b.integers64("seed64", {1}, {5}),
+                      .step = b.integers64("step", {1}, {3}),
+                      .first_row = b.integers64("first_row", {1}, {2 * s.tokens})},
+                     77};
+        }
+        return std::vector<Var>{ops::attention(b.tape(), q, k, v, starts, s, "attention", 0, {}, dropout)};
+      }};
 }
 
 // Every element-wise operation once.
@@ -212,6 +222,13 @@ std::vector<OpCase> wide_op_cases() {
       attention_case("head_dim128_window",
                      {.batch = 1, .tokens = 200, .heads = 2, .kv_heads = 1, .head_dim = 128, .window = 70},
                      150),
+      attention_case("dropout_head_dim64_grouped",
+                     {.batch = 2, .tokens = 150, .heads = 6, .kv_heads = 2, .head_dim = 64}, 0, 0.1),
+      attention_case("dropout_head_dim80_documents",
+                     {.batch = 2, .tokens = 130, .heads = 2, .kv_heads = 2, .head_dim = 80}, 37, 0.1),
+      attention_case("dropout_head_dim128_window",
+                     {.batch = 1, .tokens = 200, .heads = 2, .kv_heads = 1, .head_dim = 128, .window = 70},
+                     150, 0.1),
   };
 }
 

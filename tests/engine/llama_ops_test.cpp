@@ -67,6 +67,22 @@ TEST_F(LlamaOps, RefuseAttentionOverWhatIsNoAttention) {
                ShapeError);
 }
 
+TEST_F(LlamaOps, AttentionRefusesDropoutThatIsNone) {
+  const ops::AttentionShape s{.batch = 1, .tokens = 3, .heads = 1, .kv_heads = 1, .head_dim = 2};
+  const auto one = [&](DType dtype) { return tape.tensor({1}, dtype, "one"); };
+  const auto attend = [&](double rate, DType seed, Var hidden) {
+    const ops::AttentionDropout dropout{
+        .rate = rate, .random = {.seed = one(seed), .step = one(DType::i64), .first_row = one(DType::i64)}};
+    ops::attention(tape, floats({3, 2}), floats({3, 2}), floats({3, 2}), ints({3}), s, "a", 0, hidden,
+                   dropout);
+  };
+  EXPECT_NO_THROW(attend(0.5, DType::i64, {}));
+  for (const double rate : {-0.1, 1.0, std::nan("")}) EXPECT_THROW(attend(rate, DType::i64, {}), ConfigError);
+  EXPECT_THROW(attend(0.5, DType::i32, {}), ShapeError);
+  EXPECT_NO_THROW(attend(0, DType::i64, ints({6})));
+  EXPECT_THROW(attend(0.5, DType::i64, ints({6})), ConfigError);
+}
+
 TEST_F(LlamaOps, AttentionsRowsLieAsFarApartAsIsAsked) {
   const ops::AttentionShape s{.batch = 1, .tokens = 3, .heads = 4, .kv_heads = 2, .head_dim = 2};
   const auto attend = [&](int64_t pitch) {

@@ -97,6 +97,25 @@ OpCase attention_case(const std::string& name, const ops::AttentionShape& s, int
           }};
 }
 
+OpCase dropped_attention_case(const std::string& name, const ops::AttentionShape& s, double rate,
+                              int64_t document = 0) {
+  return {
+      "attention_dropout_" + name, [=](CaseBuilder& b) {
+        const int64_t rows = s.batch * s.tokens;
+        const Var q = activation(b, "q", {rows, s.heads * s.head_dim}, 1.5, s.heads * s.head_dim + 3);
+        const Var k = activation(b, "k", {rows, s.kv_heads * s.head_dim}, 1.5);
+        const Var v = activation(b, "v", {rows, s.kv_heads * s.head_dim}, 1.0);
+        const Var starts = b.integers("starts", {rows}, starts_of(s.batch, s.tokens, document));
+        const ops::AttentionDropout dropout{
+            .rate = rate,
+            .random = {.seed = b.integers64("seed64", {1}, {5}),
+                       .step = b.integers64("step", {1}, {3}),
+                       .first_row = b.integers64("first_row", {1}, {2 * s.tokens})},
+            .stream = 77};
+        return std::vector<Var>{ops::attention(b.tape(), q, k, v, starts, s, "attention", 0, {}, dropout)};
+      }};
+}
+
 // As a model uses them: one projection, rope on two of its parts in place, attention over all three.
 std::vector<Var> projected_attention(CaseBuilder& b) {
   Tape& tape = b.tape();
@@ -214,6 +233,15 @@ std::vector<OpCase> llama_op_cases() {
       attention_case("blocks",
                      {.batch = 1, .tokens = 201, .heads = 2, .kv_heads = 1, .head_dim = 4, .window = 150},
                      140),
+      dropped_attention_case("grouped", {.batch = 2, .tokens = 7, .heads = 4, .kv_heads = 2, .head_dim = 6},
+                             0.3),
+      dropped_attention_case("documents",
+                             {.batch = 2, .tokens = 21, .heads = 2, .kv_heads = 2, .head_dim = 4}, 0.1, 5),
+      dropped_attention_case(
+          "window", {.batch = 1, .tokens = 201, .heads = 2, .kv_heads = 1, .head_dim = 4, .window = 150}, 0.5,
+          140),
+      dropped_attention_case("of_nothing",
+                             {.batch = 1, .tokens = 9, .heads = 2, .kv_heads = 1, .head_dim = 4}, 0),
       bias_case("rows1", 1, 5),
       bias_case("rows301_pitch11", 301, 9, 11),
       bias_case("rows7_width520", 7, 520),

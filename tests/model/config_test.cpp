@@ -101,7 +101,9 @@ TEST(Config, every_value_that_would_change_the_arithmetic_is_refused_by_key_and_
       {"attention_bias", 1, {"1", "true nor false"}},
       {"no_rope_layers", {1, 1, 1}, {"no_rope_layers", "llama"}},
       {"max_window_layers", 28, {"28", "llama"}},
-      {"attention_dropout", 0.1, {"0.1"}},
+      {"attention_dropout", 1, {"1", "below 1"}},
+      {"attention_dropout", -0.1, {"-0.1"}},
+      {"attention_dropout", "0.1", {"\"0.1\""}},
       {"num_experts", 8, {"8"}},
       {"num_local_experts", 8, {"8"}},
       {"num_experts_per_tok", 2, {"2"}},
@@ -177,7 +179,7 @@ TEST(Config, text_that_is_not_one_json_object_is_refused) {
 
 TEST(Config, a_key_can_be_allowed_by_name_but_not_one_that_is_known_to_matter) {
   EXPECT_EQ(json::parse(parsed(with("some_new_key", 5), {"some_new_key"}).other_keys)["some_new_key"], 5);
-  for (const char* key : {"quantization_config", "attention_dropout"})
+  for (const char* key : {"quantization_config", "partial_rotary_factor"})
     expect_parts(refusal(with(key, 0.5), {key}), {std::string(key) + ": 0.5"});
 }
 
@@ -217,6 +219,7 @@ LlamaConfig unusual_config() {
   config.eos_token_ids = {5, 6};
   config.pad_token_id = 0;
   config.initializer_range = 0.1;
+  config.attention_dropout = 0.125;
   config.dtype = "bfloat16";
   config.other_keys = R"({"use_cache":true})";
   return config;

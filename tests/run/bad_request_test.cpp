@@ -81,6 +81,8 @@ TEST_F(BadRequest, UnknownKeyWithTheNearestKnownOne) {
 
 TEST_F(BadRequest, ValueOutOfRange) {
   refuse({"lora.dropout=1"}, {"lora.dropout", "1", "0 to below 1"});
+  refuse({"train.attention_dropout=1"}, {"train.attention_dropout", "1", "0 to below 1"});
+  refuse({"train.attention_dropout=-0.5"}, {"train.attention_dropout", "-0.5", "0 to below 1"});
   refuse({"train.micro_batch_size=3"}, {"train.micro_batch_size", "divide", "4"});
   refuse({"data.sequence_length=65"}, {"data.sequence_length", "65", "max_position_embeddings of 64"});
   refuse({"schedule.warmup=9 steps"}, {"schedule.warmup", "9 steps", "8"});

@@ -61,6 +61,18 @@ TEST(Documents, TheDeterministicSettingReachesTheProgram) {
   EXPECT_TRUE(program_spec_of(asked, {}).deterministic);
 }
 
+TEST(AttentionDropout, IsTheModelsOwnUnlessTheRunSaysOtherwise) {
+  const Folder folder;
+  const LlamaConfig model{.attention_dropout = 0.25};
+  const auto rate = [&](const std::vector<std::string>& set) {
+    return program_spec_of(small_options(folder.path(), set), model).config.attention_dropout;
+  };
+  EXPECT_EQ(rate({}), 0.25);
+  EXPECT_EQ(rate({"train.attention_dropout=-1"}), 0.25);
+  EXPECT_EQ(rate({"train.attention_dropout=0"}), 0);
+  EXPECT_EQ(rate({"train.attention_dropout=0.1"}), 0.1);
+}
+
 TEST(Documents, PackedHaveTheLogitsTheyHaveAlone) {
   for (const char* family : {"llama", "qwen2", "qwen3", "smollm3"}) {
     for (const int64_t rank : {0, 3}) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,8 @@
 
 #include "optim/schedule.h"
 #include "tests/files.h"
+#include "tools/run/model_source.h"
+#include "tools/run/training_run.h"
 #include "tools/study/grid/jobs.h"
 #include "tools/study/grid/journal.h"
 #include "tools/study/grid/runner.h"
@@ -104,6 +107,26 @@ TEST(PaperGrid, OptionsAreThePapers) {
   }
 }
 
+TEST(PaperGrid, FigureFourHasBothRegularisers) {
+  const Request request = paper("regularisation");
+  const Study study = read_study(request.file, request.assignments);
+  std::map<std::string, std::array<double, 3>> found;  // learning rate, weight decay, attention dropout
+  for (const Job& job : jobs_of(study)) {
+    if (job.stage != "train") continue;
+    const TrainOptions o = options_of(study, job.run, "");
+    const double dropout = program_spec_of(o, model_config(o.model)).config.attention_dropout;
+    found[job.run.label] = {o.optimizer.learning_rate, o.optimizer.weight_decay, dropout};
+  }
+  const std::map<std::string, std::array<double, 3>> expected{{"full", {5e-5, 0, 0}},
+                                                              {"lora-r16", {2e-4, 0, 0}},
+                                                              {"lora-r256", {1e-4, 0, 0}},
+                                                              {"full-wd5e-05", {5e-5, 5e-5, 0}},
+                                                              {"full-wd0.0001", {5e-5, 1e-4, 0}},
+                                                              {"full-ad0.05", {5e-5, 0, 0.05}},
+                                                              {"full-ad0.1", {5e-5, 0, 0.1}}};
+  EXPECT_EQ(found, expected);
+}
+
 // A duration within the warm-up: 318 batches of a warm-up of 1000. Both end as the fact says: risen to 0.318
 // of the peak, or fallen to nothing from 0.254.
 TEST(PaperGrid, ShortDurationsRiseToTheirEndOrFallFromWhereTheyAre) {
@@ -176,12 +199,14 @@ TEST_F(SmallGrid, GoesOnWhereTheTimeWasUpAndKeepsNoCheckpoint) {
   const std::vector<Job> jobs = jobs_of(read_study(asked.file, asked.assignments));
   std::multiset<std::string> finished;
   std::set<std::string> runs;
+  std::map<std::string, double> dropouts;
   int studies = 0;
   for (const json& line : lines()) {
     const std::string kind = line.at("kind");
     if (kind == "study") ++studies;
     if (kind == "job") finished.insert(line.at("job").get<std::string>());
     if (kind == "run") runs.insert(line.at("job").get<std::string>());
+    if (kind == "run") dropouts[line.at("label").get<std::string>()] = line.at("attention_dropout");
     if (kind == "score") {
       EXPECT_TRUE(line.at("step").is_number_integer()) << line;
     }
@@ -192,6 +217,9 @@ TEST_F(SmallGrid, GoesOnWhereTheTimeWasUpAndKeepsNoCheckpoint) {
     }
   }
   EXPECT_EQ(studies, 1);
+  EXPECT_EQ(dropouts.at("full"), 0);
+  EXPECT_EQ(dropouts.at("full-ad0.1"), 0.1);
+  EXPECT_EQ(dropouts.at("full-ad0.3"), 0.3);
   EXPECT_EQ(finished.size(), jobs.size());
   for (const Job& job : jobs) EXPECT_EQ(finished.count(job.id), 1) << job.id;
   EXPECT_TRUE(runs.contains("latex.lora-r2.s0.6.144K.scale0.5"));

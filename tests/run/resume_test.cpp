@@ -22,7 +22,8 @@ class Interrupted : public testing::TestWithParam<Variant> {};
 
 TEST_P(Interrupted, AtAnyStepAndResumedEqualsTheUninterruptedRun) {
   std::vector<std::string> set = GetParam().set;
-  for (const char* more : {"lora.rank=3", "lora.dropout=0.2", "optimizer.weight_decay=0.01"})
+  for (const char* more :
+       {"lora.rank=3", "lora.dropout=0.2", "train.attention_dropout=0.1", "optimizer.weight_decay=0.01"})
     set.emplace_back(more);
   set.push_back(std::string("method=") + GetParam().method);
   const Folder whole;

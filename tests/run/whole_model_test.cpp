@@ -21,6 +21,7 @@ struct Variant {
   std::vector<std::string> targets = {};  // of LoRA; all seven where none is named
   void (*change)(LoraConfig&) = nullptr;
   std::string family = "llama";
+  double attention_dropout = 0;
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) {
@@ -35,6 +36,7 @@ ProgramSpec spec_of(const Variant& v, DType dtype) {
   spec.recompute = v.recompute;
   spec.recompute_layers = v.recompute_layers;
   if (v.family != "llama") use_family(spec.config, v.family);
+  spec.config.attention_dropout = v.attention_dropout;
   return spec;
 }
 
@@ -173,6 +175,9 @@ std::vector<Variant> variants() {
       {"qwen3_lora_dropout_block", false, 2, 0.3, Recompute::block, 0, {"k_proj"}, nullptr, "qwen3"},
       {"smollm3_mlp", true, 0, 0, Recompute::mlp, 0, {}, nullptr, "smollm3"},
       {"smollm3_lora_dropout_block", false, 3, 0.3, Recompute::block, 0, {}, nullptr, "smollm3"},
+      {"attention_dropout", false, 0, 0, Recompute::none, 0, {}, nullptr, "llama", 0.3},
+      {"attention_dropout_block", true, 0, 0, Recompute::block, 0, {}, nullptr, "llama", 0.3},
+      {"lora_attention_dropout_block", false, 3, 0.2, Recompute::block, 0, {}, nullptr, "qwen3", 0.1},
   };
 }
 
@@ -254,11 +259,40 @@ TEST(Lora, LeavesEveryFrozenByteAsItWas) {
   EXPECT_NE(adapters, host_values(session, "model.layers.1.mlp.down_proj.lora_B.weight"));
 }
 
+// Evaluation is that of a model without dropout; each step of training drops others.
+TEST(AttentionDropout, BelongsToTraining) {
+  const auto run = [](double rate) {
+    ProgramSpec spec = tiny_spec(DType::f32);
+    spec.config.attention_dropout = rate;
+    TinyRun made(spec, 2);
+    const TinyBatch batch(spec.rows, spec.tokens, spec.config.vocab_size);
+    Session& session = *made.session;
+    set_batch(session, batch.part(0, spec.rows));
+    session.run(made.programs.evaluate);
+    std::vector<double> losses;
+    const Buffer evaluated = session.buffer(made.programs.evaluate, made.programs.losses);
+    for (int64_t i = 0; i < evaluated.rows * evaluated.width; ++i)
+      losses.push_back(static_cast<double>(evaluated.as<const float>().data[i]));
+    Trainer trainer(session, *made.programs.step);
+    for (int64_t step = 1; step <= 2; ++step)
+      losses.push_back(trainer.step_now({batch.part(0, spec.rows)}, step, {0.0, 0.0}).loss);
+    return losses;
+  };
+  const std::vector<double> with = run(0.3), without = run(0);
+  ASSERT_EQ(with.size(), without.size());
+  const size_t evaluated = with.size() - 2;
+  for (size_t i = 0; i < evaluated; ++i) EXPECT_EQ(with[i], without[i]) << i;
+  EXPECT_EQ(without[evaluated], without[evaluated + 1]);
+  EXPECT_NE(with[evaluated], without[evaluated]);
+  EXPECT_NE(with[evaluated], with[evaluated + 1]);
+}
+
 // Four micro-batches of one row each, with 6, 5, 4 and 3 targets, against one batch of four rows.
 TEST(Accumulation, EqualsOneBatchToRounding) {
   const auto train = [&](int64_t rows_at_once) {
     ProgramSpec spec = tiny_spec(DType::f32);
     spec.lora = tiny_lora(3, 0.3);
+    spec.config.attention_dropout = 0.2;
     spec.rows = rows_at_once;
     spec.accumulate = rows_at_once < 4;
     TinyRun run(spec, 2);

@@ -175,6 +175,7 @@ TrainOptions::Train train_of(const Settings& s) {
       .micro_batch_size = s.get<int64_t>("train.micro_batch_size"),
       .seed = s.get<int64_t>("train.seed"),
       .max_gradient_norm = s.get<double>("train.max_gradient_norm"),
+      .attention_dropout = s.get<double>("train.attention_dropout"),
       .gradients = s.get<std::string>("train.gradients"),
       .recompute = s.get<std::string>("train.recompute"),
       .recompute_layers = s.get<int64_t>("train.recompute_layers"),
@@ -188,6 +189,9 @@ TrainOptions::Train train_of(const Settings& s) {
       .checkpoint_async = s.get<std::string>("train.checkpoint_async"),
       .tuned_products = s.get<bool>("train.tuned_products"),
   };
+  const double dropout = train.attention_dropout;
+  if (dropout != -1 && !(dropout >= 0 && dropout < 1))
+    s.refuse("train.attention_dropout", "must be from 0 to below 1, or -1 for the model's own");
   if (train.batch_size % train.micro_batch_size != 0) {
     s.refuse("train.micro_batch_size",
              "must divide train.batch_size, which is " + std::to_string(train.batch_size));

@@ -61,6 +61,7 @@ struct TrainOptions {
     int64_t batch_size = 0, micro_batch_size = 0;  // sequences; the second divides the first
     int64_t seed = 0;
     double max_gradient_norm = 0;    // 0: no clipping
+    double attention_dropout = -1;   // -1: the model's own
     std::string gradients = "auto";  // or float32, bfloat16
     std::string recompute;           // see recompute_from
     int64_t recompute_layers = 0;    // 0: all

@@ -129,6 +129,11 @@ std::vector<Option> train_options_list() {
       {"train.seed", Type::integer, "0", at_least(0), "Seed of dropout and of fresh LoRA factors."},
       {"train.max_gradient_norm", Type::number, "1", at_least(0),
        "Gradients are scaled down to this global L2 norm where they exceed it; 0 turns clipping off."},
+      {"train.attention_dropout", Type::number, "-1", at_least(-1),
+       "Probability that a pair of query and key is left out of attention in training, behind the softmax; "
+       "-1: attention_dropout of the model's config.json, which is mostly 0. On a GPU above 0 attention is "
+       "not "
+       "cuDNN's, and slower."},
       {"train.gradients", Type::text, "auto", Choices{{"auto", "float32", "bfloat16"}},
        "Type of the gradients of matrices. auto: bfloat16 if precision is, and a step has a single "
        "micro-batch "

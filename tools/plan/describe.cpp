@@ -62,6 +62,7 @@ std::string describe_request(const PreparedRun& run) {
   } else {
     text += "method  full fine-tuning\n";
   }
+  if (c.attention_dropout > 0) text += fmt::format("dropout {} of attention\n", c.attention_dropout);
   for (const TrainingSource& s : run.data.sources) {
     const RowCounts& n = s.rows->counts();
     text += fmt::format(

@@ -184,7 +184,9 @@ ModelSource source_again(const PreparedRun& run) {
 
 }  // namespace
 
-ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& config) {
+ProgramSpec program_spec_of(const TrainOptions& options, const LlamaConfig& model) {
+  LlamaConfig config = model;
+  if (options.train.attention_dropout >= 0) config.attention_dropout = options.train.attention_dropout;
   return {.config = config,
           .lora = lora_of(options, config),
           .precision = precision_of(options),

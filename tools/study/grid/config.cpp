@@ -129,6 +129,7 @@ Method method_of(Fields& f) {
   f.take_list("modules", m.modules);
   f.take_list("learning_rate", m.learning_rates);
   f.take_list("weight_decay", m.weight_decays);
+  f.take_list("attention_dropout", m.attention_dropouts);
   f.take_list("replay", m.replays);
   f.take_list("scale", m.scales);
   f.take_list("seed", m.seeds);

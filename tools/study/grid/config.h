@@ -43,7 +43,7 @@ struct Method {
   std::vector<double> alphas;  // empty: 2 * rank
   std::vector<std::string> modules;
   std::vector<double> learning_rates;
-  std::vector<double> weight_decays, replays, scales;
+  std::vector<double> weight_decays, attention_dropouts, replays, scales;
   std::vector<int64_t> seeds;       // empty: the experiment's
   std::vector<Duration> durations;  // empty: the experiment's
   std::string learning_rate_of;     // label whose best one is taken

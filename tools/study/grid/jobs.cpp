@@ -48,8 +48,12 @@ std::vector<Run> variants_of(const Study& study, const Experiment& e, const Meth
             if (rank > 0 && modules != "all") r.label += "-" + modules;
             if (!m.weight_decays.empty() && decay > 0) r.label += fmt::format("-wd{:g}", decay);
             if (replay > 0) r.label += fmt::format("-replay{:g}", replay);
-            if (!m.suffix.empty()) r.label += "-" + m.suffix;
-            made.push_back(r);
+            for (const double dropout : or_one(m.attention_dropouts, 0.0)) {
+              made.push_back(r);
+              made.back().attention_dropout = dropout;
+              if (dropout > 0) made.back().label += fmt::format("-ad{:g}", dropout);
+              if (!m.suffix.empty()) made.back().label += "-" + m.suffix;
+            }
           }
         }
       }
@@ -239,6 +243,7 @@ TrainOptions options_of(const Study& study, const Run& run, const std::string& m
   }
   if (run.experiment != nullptr) {
     if (run.weight_decay > 0) set("optimizer.weight_decay", fmt::format("{}", run.weight_decay));
+    if (run.attention_dropout != 0) set("train.attention_dropout", fmt::format("{}", run.attention_dropout));
     set("train.seed", fmt::format("{}", run.seed));
     set("data.shuffle_seed", fmt::format("{}", run.seed));
   }

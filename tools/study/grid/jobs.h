@@ -20,6 +20,7 @@ struct Run {
   double alpha = 0, weight_decay = 0, replay = 0, ratio = 1;  // ratio: LoRA+'s
   double learning_rate = 0;                                   // 0: the best of the sweep's
   std::vector<std::string> swept;                             // ids of the jobs that tell the best one
+  double attention_dropout = 0;
   int64_t seed = 0;
   Duration duration;
   std::vector<double> scales;  // of the update, measured after training

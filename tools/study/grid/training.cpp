@@ -204,7 +204,7 @@ json run_line(const Job& job, const PreparedRun& run, double learning_rate, int6
           {"learning_rate", is_base ? o.optimizer.learning_rate : learning_rate},
           {"seed", is_base ? o.train.seed : r.seed},
           {"weight_decay", o.optimizer.weight_decay},
-          {"attention_dropout", 0.0},
+          {"attention_dropout", run.spec.config.attention_dropout},
           {"replay", r.replay},
           {"scale", 1.0},
           {"duration_tokens", r.duration.unit == Duration::Unit::tokens ? r.duration.count : tokens},

@@ -169,7 +169,7 @@ template <Setting... settings>
 std::vector<Condition> along(const Grid& grid, const Panel& panel) {
   std::vector<Condition> all;
   for (const Setting axis : {settings...}) {
-    const std::vector<Condition> own = grid.conditions_along(panel, axis);
+    const std::vector<Condition> own = grid.conditions_along(panel, {axis});
     all.insert(all.end(), own.begin(), own.end());
   }
   return all;
@@ -215,7 +215,9 @@ Analysis mitigation_analysis(const Grid& grid) {
 Analysis base_analysis(const Grid& grid) {
   return analysis_of(
       grid, "base", "The base: how long it was trained, and on what",
-      along<Setting::base_tokens, Setting::base_target_share>,
+      [](const Grid& g, const Panel& p) {
+        return g.conditions_along(p, {Setting::base_tokens, Setting::base_target_share});
+      },
       "The same fine-tuning from bases that saw more tokens, or another share of the new domain. ",
       "No run of the file varies the base.");
 }

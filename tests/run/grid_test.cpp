@@ -175,7 +175,7 @@ class SmallGrid : public testing::Test {
     return {.file = kSource + "/configs/study/grid-mini.yaml",
             .assignments = {"grid.texts.english.path=" + (folder_ / "english.jsonl"),
                             "grid.texts.latex.path=" + (folder_ / "math.jsonl"),
-                            "grid.bases.tiny.vocab_size=320"},
+                            "grid.bases.tiny.vocab_size=320", "grid.bases.untouched.vocab_size=320"},
             .output = folder_ / "out",
             .command = "lethe study",
             .max_minutes = minutes};
@@ -264,6 +264,40 @@ TEST_F(SmallGrid, AJournalKnowsWhereARunEnded) {
   EXPECT_EQ(journal.end_of("old").step, 3);
   EXPECT_TRUE(journal.end_of("old").tokens.is_null());
   EXPECT_TRUE(journal.end_of("nobody").step.is_null());
+}
+
+// One base ran through its own texts while it was trained, one never saw the target: both have the losses
+// that their experiments are counted from.
+TEST_F(SmallGrid, EveryBaseIsScoredOnTheTextsOfItsExperiments) {
+  ASSERT_TRUE(run_grid(request(0)));
+  std::map<std::string, std::vector<json>> scores;
+  std::map<std::string, double> rates;
+  std::map<std::string, json> steps;
+  for (const json& l : lines()) {
+    if (l.at("kind") == "run")
+      rates[l.at("job")] = l.at("learning_rate").is_null() ? 0 : l.at("learning_rate").get<double>();
+    if (l.at("kind") == "run") steps[l.at("job")] = l.at("steps");
+    if (l.at("kind") == "score")
+      scores[l.at("job").get<std::string>() + " " + l.at("name").get<std::string>()].push_back(l);
+  }
+  const std::vector<json>& told = scores.at("base.tiny latex");
+  ASSERT_EQ(told.size(), 2u);  // at its end, and as its experiment measures
+  // The same text and model, float throughout: only the adapter's zeros are added.
+  EXPECT_NEAR(told[0].at("value"), told[1].at("value"), 1e-5);
+  ASSERT_EQ(scores.at("base.untouched latex").size(), 1u);
+  const json& never_read = scores.at("base.untouched latex").front();
+  EXPECT_EQ(never_read.at("role"), "learning");
+  EXPECT_EQ(never_read.at("step"), steps.at("base.untouched"));
+  EXPECT_GT(never_read.at("value"), told[0].at("value"));
+  EXPECT_EQ(rates.at("latex-untouched.full-lr0.003.s0.3.072K"), 3e-3);
+  EXPECT_EQ(rates.at("latex-untouched.lora-r2.s0.3.072K"), rates.at("latex.lora-r2.s0.6.144K"));
+  EXPECT_FALSE(fs::exists(folder_ / "out/texts/tokenizer-untouched"));
+}
+
+TEST_F(SmallGrid, ARateOfAnotherTargetIsRefused) {
+  Request asked = request(0);
+  asked.assignments.push_back("grid.experiments.latex-untouched.target=english");
+  EXPECT_THROW(run_grid(asked), ConfigError);
 }
 
 TEST_F(SmallGrid, AWrongKeyIsRefusedByItsName) {

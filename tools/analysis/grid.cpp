@@ -154,8 +154,9 @@ std::vector<Condition> Grid::main_conditions(const Panel& panel) const {
   return grouped(panel, {}, false);
 }
 
-std::vector<Condition> Grid::conditions_along(const Panel& panel, Setting setting) const {
-  return grouped(panel, {setting}, false);
+std::vector<Condition> Grid::conditions_along(const Panel& panel,
+                                              const std::vector<Setting>& settings) const {
+  return grouped(panel, settings, false);
 }
 
 std::vector<Condition> Grid::variants(const Panel& panel) const {

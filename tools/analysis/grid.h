@@ -45,9 +45,9 @@ class Grid {
   // Full fine-tuning and LoRA by rank, with every setting at the value that most runs of the panel have (the
   // update unscaled, the study's own width).
   std::vector<Condition> main_conditions(const Panel& panel) const;
-  // The same with `setting` free: a condition a value of it. Its labels name the value where it is not the
-  // usual one.
-  std::vector<Condition> conditions_along(const Panel& panel, Setting setting) const;
+  // The same with `settings` free: a condition a combination of their values. Its labels name the values that
+  // are not the usual ones.
+  std::vector<Condition> conditions_along(const Panel& panel, const std::vector<Setting>& settings) const;
   // LoRA's variants beside full fine-tuning and LoRA.
   std::vector<Condition> variants(const Panel& panel) const;
   // Whether the run has the usual value on every setting but `except`.

@@ -47,7 +47,7 @@ StudyInfo study_of(const Entry& entry) {
 
 Job job_of(const Entry& entry) {
   return {.id = entry.text("job"),
-          .stage = word(entry, "stage", {"base", "train", "branch", "eval", "spectrum", "samples"}),
+          .stage = word(entry, "stage", {"base", "train", "branch", "score", "eval", "spectrum", "samples"}),
           .device = entry.text_or("device", ""),
           .depends_on = entry.texts("depends_on"),
           .seconds = entry.number("seconds"),

@@ -18,7 +18,7 @@ struct StudyInfo {
 
 // One finished job of the grid.
 struct Job {
-  std::string id, stage, device;  // stage: base, train, branch, eval, spectrum or samples
+  std::string id, stage, device;  // stage: base, train, branch, score, eval, spectrum or samples
   std::vector<std::string> depends_on;
   double seconds = unknown, peak_bytes = unknown, tokens_per_second = unknown, gpu_seconds = unknown;
 };

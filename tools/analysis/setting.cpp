@@ -7,6 +7,7 @@
 namespace lethe::analysis {
 
 bool applies(Setting setting, const Run& run) {
+  if (setting == Setting::alpha && run.method == "rslora") return false;
   return !run.is_full() || (setting != Setting::modules && setting != Setting::alpha);
 }
 

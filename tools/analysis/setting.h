@@ -30,7 +30,7 @@ inline constexpr std::array kSettings{
     Setting::weight_decay, Setting::attention_dropout, Setting::replay,
     Setting::scale,        Setting::base_tokens,       Setting::base_target_share};
 
-// Full fine-tuning has neither modules nor alpha.
+// Full fine-tuning has neither modules nor alpha, and rsLoRA's alpha is scaled otherwise.
 bool applies(Setting setting, const Run& run);
 
 // What stands before a value: "weight decay ".

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tools/analysis/analysis.h"
 #include "tools/analysis/draw.h"
@@ -140,6 +141,24 @@ void add_rows(const Grid& grid, const Variation& v, std::vector<Row>& rows, Tabl
   }
 }
 
+// What the panels of one figure are measured in.
+class Units {
+ public:
+  void add(const Panel& panel) {
+    learning_.insert(panel.learning.front().is_loss());
+    forgetting_.insert(panel.forgetting.front().is_loss());
+  }
+  std::string learned() const { return words(learning_); }
+  std::string forgotten() const { return words(forgetting_); }
+
+ private:
+  static std::string words(const std::set<bool>& losses) {
+    if (losses.size() > 1) return "losses in nats per token, accuracies in points";
+    return losses.contains(true) ? "nats per token" : "points";
+  }
+  std::set<bool> learning_, forgetting_;
+};
+
 using Candidates = std::vector<Condition> (*)(const Grid&, const Panel&);
 
 Analysis analysis_of(const Grid& grid, const char* name, const char* title, Candidates candidates,
@@ -151,17 +170,19 @@ Analysis analysis_of(const Grid& grid, const char* name, const char* title, Cand
     add_estimate_columns(found.table.columns, column);
   std::vector<Row> rows;
   std::string words;
+  Units units;
   for (const Panel& panel : grid.panels()) {
     Variation v = variation_of(grid, panel, candidates(grid, panel));
     pair_up(v, keep_usual);
     if (std::none_of(v.rows.begin(), v.rows.end(), [](const Varied& row) { return row.usual; })) continue;
+    units.add(panel);
     add_words(grid, v, words);
     add_rows(grid, v, rows, found.table);
   }
   found.words = rows.empty() ? missing : intro + words;
   if (!rows.empty())
-    found.figure = forest(rows, {{"Learned since the base (nats per token, or points)", 0},
-                                 {"Forgotten since the base (nats per token, or points)", 0}});
+    found.figure = forest(rows, {{"Learned since the base (" + units.learned() + ")", 0},
+                                 {"Forgotten since the base (" + units.forgotten() + ")", 0}});
   return found;
 }
 
@@ -169,7 +190,7 @@ template <Setting... settings>
 std::vector<Condition> along(const Grid& grid, const Panel& panel) {
   std::vector<Condition> all;
   for (const Setting axis : {settings...}) {
-    const std::vector<Condition> own = grid.conditions_along(panel, axis);
+    const std::vector<Condition> own = grid.conditions_along(panel, {axis});
     all.insert(all.end(), own.begin(), own.end());
   }
   return all;
@@ -215,7 +236,9 @@ Analysis mitigation_analysis(const Grid& grid) {
 Analysis base_analysis(const Grid& grid) {
   return analysis_of(
       grid, "base", "The base: how long it was trained, and on what",
-      along<Setting::base_tokens, Setting::base_target_share>,
+      [](const Grid& g, const Panel& p) {
+        return g.conditions_along(p, {Setting::base_tokens, Setting::base_target_share});
+      },
       "The same fine-tuning from bases that saw more tokens, or another share of the new domain. ",
       "No run of the file varies the base.");
 }

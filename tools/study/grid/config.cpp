@@ -104,6 +104,7 @@ Base base_of(const std::string& name, Fields& f) {
   f.take("config_path", b.config_path);
   b.config = f.text("config");
   f.take("vocab_size", b.vocab_size);
+  f.take("vocabulary_of", b.vocabulary_of);
   f.take("duration", b.duration);
   f.take("tokens_per_second", b.tokens_per_second);
   b.train = f.text("train");
@@ -135,6 +136,7 @@ Method method_of(Fields& f) {
   f.take_list("seed", m.seeds);
   f.take_list("duration", m.durations);
   f.take("learning_rate_of", m.learning_rate_of);
+  f.take("every_rate", m.every_rate);
   f.take("ratio", m.ratio);
   f.take("suffix", m.suffix);
   f.take("spectrum", m.spectrum);
@@ -212,6 +214,15 @@ Experiment experiment_of(const std::string& name, Fields& f) {
 void check(const Study& s) {
   for (const Base& b : s.bases) {
     for (const auto& [name, share] : b.texts) s.text(name);
+    if (b.vocabulary_of.empty()) continue;
+    const Base& other = s.base(b.vocabulary_of);
+    const std::string key = "grid.bases." + b.name + ".vocabulary_of";
+    if (!other.vocabulary_of.empty() || !other.path.empty() || !b.path.empty())
+      throw ConfigError(
+          key, other.name + " and " + b.name + " must be trained here, the former on its own vocabulary");
+    if (other.vocab_size != b.vocab_size)
+      throw ConfigError(key, fmt::format("{} has vocab_size {}, {} has {}", other.name, other.vocab_size,
+                                         b.name, b.vocab_size));
   }
   for (const Experiment& e : s.experiments) {
     s.base(e.base);

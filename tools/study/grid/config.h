@@ -31,6 +31,7 @@ struct Base {
   std::string config;  // config.json's content (or path), of one that is trained or only planned
   std::string config_path;
   int64_t vocab_size = 0;
+  std::string vocabulary_of;  // base before it whose vocabulary is taken; empty: its own texts'
   Duration duration;
   std::vector<std::pair<std::string, double>> texts;  // shares; the first is the source
   double tokens_per_second = 0;                       // what to expect of one device; 0: not known
@@ -46,7 +47,8 @@ struct Method {
   std::vector<double> weight_decays, attention_dropouts, replays, scales;
   std::vector<int64_t> seeds;       // empty: the experiment's
   std::vector<Duration> durations;  // empty: the experiment's
-  std::string learning_rate_of;     // label whose best one is taken
+  std::string learning_rate_of;     // label (or EXPERIMENT.label) whose best one is taken
+  bool every_rate = false;          // a run for each learning rate; no sweep chooses
   double ratio = 16;                // of LoRA+
   std::string suffix;               // behind the label
   bool spectrum = false;            // of the first seed's models

@@ -34,7 +34,7 @@ class Description {
 
  private:
   void add(const Job& job) {
-    if (job.stage == "eval" || job.stage == "spectrum" ||
+    if (job.stage == "eval" || job.stage == "score" || job.stage == "spectrum" ||
         (job.stage == "base" && !job.run.base->path.empty())) {
       text_ += fmt::format("{:<44} {}\n", job.id, job.stage);
       return;

@@ -83,12 +83,11 @@ class Graph {
   explicit Graph(const Study& study) : study_(study) {}
 
   std::vector<Job> take() {
-    for (const Base& b : study_.bases) {
+    for (const Experiment& e : study_.experiments) {
       // A base that nothing continues is not trained.
-      if (std::ranges::any_of(study_.experiments, [&](const Experiment& e) { return e.base == b.name; }))
-        add_base(b);
+      if (!ids_.contains("base." + e.base)) add_base(study_.base(e.base));
+      add_experiment(e);
     }
-    for (const Experiment& e : study_.experiments) add_experiment(e);
     return std::move(jobs_);
   }
 
@@ -115,20 +114,39 @@ class Graph {
 
   void add_experiment(const Experiment& e) {
     const std::string base = "base." + e.base;
-    if (!e.benchmarks.empty()) {
-      Run r{.experiment = &e, .base = &study_.base(e.base), .label = "base"};
-      add({fmt::format("{}.base.eval", e.name), "eval", {base}, r, base});
-    }
-    std::map<std::string, Run> settled;  // by label: the learning rate, or what tells it
+    Run r{.experiment = &e, .base = &study_.base(e.base), .label = "base"};
+    // An adapter that has not moved: the base's losses without gradients of its weights.
+    Run scored = r;
+    scored.method = "lora";
+    scored.rank = 1;
+    scored.alpha = 1;
+    scored.modules = "all";
+    scored.duration = e.durations.front();
+    scored.layers = {study_.train, e.train, study_.text(e.target).train};
+    add({fmt::format("{}.base.score", e.name), "score", {base}, scored, base});
+    if (!e.benchmarks.empty()) add({fmt::format("{}.base.eval", e.name), "eval", {base}, r, base});
     for (const Method& m : e.methods) {
-      for (const Run& variant : variants_of(study_, e, m)) {
-        Run r = variant;
-        choose_rate(e, m, r, settled, base);
-        settled[r.label] = r;
-        for (const int64_t seed : or_default(m.seeds, e.seeds)) {
-          r.seed = seed;
-          add_runs(e, m, r, base);
-        }
+      for (const Run& variant : variants_of(study_, e, m)) add_method(e, m, variant, base);
+    }
+  }
+
+  void add_method(const Experiment& e, const Method& m, const Run& variant, const std::string& base) {
+    std::vector<Run> chosen;
+    if (m.every_rate) {
+      for (const double rate : m.learning_rates) {
+        chosen.push_back(variant);
+        chosen.back().learning_rate = rate;
+        chosen.back().label += fmt::format("-lr{:g}", rate);
+      }
+    } else {
+      chosen.push_back(variant);
+      choose_rate(e, m, chosen.back(), base);
+    }
+    for (Run& r : chosen) {
+      settled_[e.name + "." + r.label] = r;
+      for (const int64_t seed : or_default(m.seeds, e.seeds)) {
+        r.seed = seed;
+        add_runs(e, m, r, base);
       }
     }
   }
@@ -139,15 +157,17 @@ class Graph {
   }
 
   // One rate is taken as it is; of several a sweep tells the best.
-  void choose_rate(const Experiment& e, const Method& m, Run& r, const std::map<std::string, Run>& settled,
-                   const std::string& base) {
+  void choose_rate(const Experiment& e, const Method& m, Run& r, const std::string& base) {
     if (!m.learning_rate_of.empty()) {
-      const auto found = settled.find(m.learning_rate_of);
-      if (found == settled.end()) {
+      const std::string key = fmt::format("grid.experiments.{}.methods", e.name);
+      auto found = settled_.find(e.name + "." + m.learning_rate_of);
+      if (found == settled_.end()) found = settled_.find(m.learning_rate_of);
+      if (found == settled_.end())
         throw ConfigError(
-            fmt::format("grid.experiments.{}.methods", e.name),
-            fmt::format("learning_rate_of: no method before it is called {}", m.learning_rate_of));
-      }
+            key, fmt::format("learning_rate_of: no method before it is called {}", m.learning_rate_of));
+      if (found->second.experiment->target != e.target)
+        throw ConfigError(key, fmt::format("learning_rate_of: {} is of the target {}, this of {}",
+                                           m.learning_rate_of, found->second.experiment->target, e.target));
       r.learning_rate = found->second.learning_rate;
       r.swept = found->second.swept;
       return;
@@ -205,6 +225,8 @@ class Graph {
   const Study& study_;
   std::vector<Job> jobs_;
   std::set<std::string> ids_;
+  // By EXPERIMENT.label: the learning rate, or what tells it.
+  std::map<std::string, Run> settled_;
 };
 
 }  // namespace

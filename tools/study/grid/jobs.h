@@ -31,13 +31,14 @@ struct Run {
 };
 
 struct Job {
-  std::string id, stage;  // base, train, branch, eval, spectrum
+  std::string id, stage;  // base, train, branch, score, eval, spectrum
   std::vector<std::string> depends_on;
   Run run;              // of base, train and branch; of eval and spectrum that of the model
   std::string subject;  // of eval and spectrum: the job whose model it looks at
 };
 
-// In an order in which each comes after those it depends on.
+// A base stands before the first experiment that continues it. In an order in which each comes after those it
+// depends on.
 std::vector<Job> jobs_of(const Study& study);
 
 // "2M", "3ep", "500st".

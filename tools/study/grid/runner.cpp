@@ -84,6 +84,9 @@ class Runner {
                                          : eval_job(study_, place_, job, journal_.end_of(job.subject));
       made.finished = true;
       made.device = device_;
+    } else if (job.stage == "score") {
+      made = score_base(study_, place_, job, texts_, journal_.end_of(job.subject));
+      device_ = made.device;
     } else if (job.stage == "base" && !job.run.base->path.empty()) {
       made = given_base(job);
     } else {

@@ -85,6 +85,7 @@ std::string Texts::file(const Text& t, Part part) {
 }
 
 std::string Texts::tokenizer_of(const Base& base) {
+  if (!base.vocabulary_of.empty()) return tokenizer_of(study_.base(base.vocabulary_of));
   const fs::path path = fs::path(folder_) / ("tokenizer-" + base.name) / "tokenizer.model";
   if (fs::exists(path)) return path.string();
   log::info(fmt::format("learning a vocabulary of {} pieces", base.vocab_size));

@@ -294,4 +294,17 @@ Trained train_job(const Study& study, const Place& place, const Job& job, Texts&
   return made;
 }
 
+Trained score_base(const Study& study, const Place& place, const Job& job, Texts& texts, const RunEnd& end) {
+  TrainingRun run(prepare_job(study, place, job, texts, 0));
+  Trained made{.peak_bytes = run.session().plan().arena_bytes, .finished = true};
+  made.device = run.session().backend().device().kind == DeviceKind::cpu ? "cpu" : "cuda";
+  for (const Evaluation& e : run.evaluate_all()) {
+    json line = score_line(job.subject, job.run, {0, 0, e});
+    line["step"] = end.step;
+    line["tokens"] = end.tokens;
+    made.lines.push_back(line);
+  }
+  return made;
+}
+
 }  // namespace lethe::grid

@@ -41,6 +41,10 @@ PreparedRun prepare_job(const Study& study, const Place& place, const Job& job, 
 Trained train_job(const Study& study, const Place& place, const Job& job, Texts& texts,
                   const Journal& journal, const std::function<bool()>& should_stop);
 
+// The losses of a base on the texts of one of its experiments, as that experiment's runs are measured: lines
+// of the base's own job. end: where the base's run ended.
+Trained score_base(const Study& study, const Place& place, const Job& job, Texts& texts, const RunEnd& end);
+
 // The "run" line of a job whose options and course are settled.
 nlohmann::json run_line(const Job& job, const PreparedRun& run, double learning_rate, int64_t trainable,
                         bool diverged);

@@ -89,7 +89,8 @@ class GradientSquares final : public Op {
     return cost;
   }
 
-  int64_t workspace(const Node& node, const Tape& tape, const Device&) const override {
+  int64_t workspace(const Node& node, const Tape& tape, const Device& device) const override {
+    if (device.kind == DeviceKind::cuda) return kernels::cuda::kSquarePartials * size_of(DType::f64);
     int64_t partials = 0;
     for (const Var v : node.inputs) partials = std::max(partials, pieces_of(tape.info(v)));
     return partials * size_of(DType::f64);
@@ -105,6 +106,19 @@ class GradientSquares final : public Op {
       });
     }
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    const kernels::Rows<double> sums = launch.out[0].as<double>();
+    kernels::cuda::clear_sums(sums.data, sums.rows * sums.width, launch.stream);
+    for (size_t i = 0; i < launch.in.size(); ++i) {
+      dispatch_float(launch.in[i].dtype, name(), [&]<class T>() {
+        kernels::cuda::sum_of_squares<T>(launch.in[i].as<const T>(), static_cast<double*>(launch.workspace),
+                                         sums.data + places_[i], launch.stream);
+      });
+    }
+  }
+#endif
 
  private:
   std::vector<int32_t> places_;
@@ -123,6 +137,15 @@ class NormOfSquares final : public Op {
     kernels::finish_norm(squares, launch.in[1].scalar<double>(), max_norm_, &launch.out[0].scalar<double>(),
                          &launch.out[1].scalar<double>(), &launch.out[2].scalar<int64_t>());
   }
+
+#if LETHE_WITH_CUDA
+  void run(const CudaLaunch& launch) const override {
+    const kernels::Rows<const double> sums = launch.in[0].as<const double>();
+    kernels::cuda::finish_norm(sums.data, sums.rows * sums.width, launch.in[1].as<const double>().data,
+                               max_norm_, launch.out[0].as<double>().data, launch.out[1].as<double>().data,
+                               launch.out[2].as<int64_t>().data, launch.stream);
+  }
+#endif
 
  private:
   double max_norm_;

@@ -6,7 +6,7 @@
 namespace lethe::kernels::cuda {
 namespace {
 
-constexpr uint32_t kMostBlocks = 8192;  // norm_partials counts on it
+constexpr uint32_t kMostBlocks = kSquarePartials;
 constexpr int kFinishThreads = 1024;
 
 struct NormEntry {
@@ -45,13 +45,23 @@ __global__ void __launch_bounds__(kTableThreads)
   if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(kFinishThreads)
-    finish_kernel(const double* partials, int64_t count, const double* loss, double max_norm, double* norm,
-                  double* scale, int64_t* halted) {
+__device__ double sum_of(const double* partials, int64_t count) {
   __shared__ double shared[32];
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += kFinishThreads) sum += partials[i];
-  sum = block_reduce(sum, Plus{}, shared);
+  return block_reduce(sum, Plus{}, shared);
+}
+
+__global__ void __launch_bounds__(kFinishThreads)
+    sum_kernel(const double* partials, int64_t count, double* sum) {
+  const double found = sum_of(partials, count);
+  if (threadIdx.x == 0) *sum = found;
+}
+
+__global__ void __launch_bounds__(kFinishThreads)
+    finish_kernel(const double* partials, int64_t count, const double* loss, double max_norm, double* norm,
+                  double* scale, int64_t* halted) {
+  const double sum = sum_of(partials, count);
   if (threadIdx.x == 0) kernels::finish_norm(sum, *loss, max_norm, norm, scale, halted);
 }
 
@@ -73,6 +83,16 @@ int64_t sums_of_squares(std::span<const Rows<const T>> tensors, double* partials
   return written;
 }
 
+template <class T>
+void sum_of_squares(Rows<const T> x, double* partials, double* sum, Stream stream) {
+  const int64_t count = sums_of_squares<T>({&x, 1}, partials, stream);
+  sum_kernel<<<1, kFinishThreads, 0, native(stream)>>>(partials, count, sum);
+}
+
+void clear_sums(double* sums, int64_t count, Stream stream) {
+  cudaMemsetAsync(sums, 0, static_cast<size_t>(count) * sizeof *sums, native(stream));
+}
+
 void finish_norm(const double* partials, int64_t count, const double* loss, double max_norm, double* norm,
                  double* scale, int64_t* halted, Stream stream) {
   finish_kernel<<<1, kFinishThreads, 0, native(stream)>>>(partials, count, loss, max_norm, norm, scale,
@@ -82,5 +102,8 @@ void finish_norm(const double* partials, int64_t count, const double* loss, doub
 template int64_t sums_of_squares<double>(std::span<const Rows<const double>>, double*, Stream);
 template int64_t sums_of_squares<float>(std::span<const Rows<const float>>, double*, Stream);
 template int64_t sums_of_squares<bf16>(std::span<const Rows<const bf16>>, double*, Stream);
+template void sum_of_squares<double>(Rows<const double>, double*, double*, Stream);
+template void sum_of_squares<float>(Rows<const float>, double*, double*, Stream);
+template void sum_of_squares<bf16>(Rows<const bf16>, double*, double*, Stream);
 
 }  // namespace lethe::kernels::cuda

@@ -188,6 +188,39 @@ TEST(CudaGradientNorm, IsTheCpusAndHalts) {
   }
 }
 
+// In two steps, as ranks that own tensors take it: each tensor's sum in its place, zero where none is.
+TEST(CudaGradientNorm, IsTheCpusByTensors) {
+  LETHE_NEEDS_GPU();
+  const auto run = [&](std::unique_ptr<Backend> backend) {
+    Program p;
+    std::vector<Var> gradients;
+    std::vector<int32_t> places;
+    for (const Form& form : forms()) {
+      const DType dtype = std::array{f32, b16, f64}[gradients.size() % 3];
+      places.push_back(static_cast<int32_t>(2 * gradients.size() + 1));
+      gradients.push_back(p.tensor(fmt::format("g{}", gradients.size()), form, dtype));
+    }
+    const auto count = static_cast<int64_t>(2 * gradients.size() + 1);
+    const Var squares = p.tensor("squares", {{count}, count}, f64);
+    ops::gradient_squares(*p.tape, gradients, places, squares);
+    ops::norm_of_squares(*p.tape, squares, p.scalar("loss", f64), 0.5,
+                         {p.scalar("norm", f64), p.scalar("scale", f64), p.scalar("halted", DType::i64)});
+    const auto session = p.start(std::move(backend));
+    p.fill(*session);
+    session->set<double>("loss", {1});
+    session->run(0);
+    std::vector<double> found = session->get<double>("squares");
+    for (const char* name : {"norm", "scale"}) found.push_back(session->get<double>(name)[0]);
+    return found;
+  };
+  const auto expected = run(make_cpu_backend()), got = run(make_cuda_backend());
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i], expected[i], 2e5 * 0x1p-53 * expected[i]) << "sum " << i;
+  EXPECT_EQ(got[0], 0);
+  EXPECT_EQ(got, run(make_cuda_backend({.graph = false}))) << "the same bits again";
+}
+
 TEST(CudaCopyAll, CopiesWhatTheCpuCopies) {
   LETHE_NEEDS_GPU();
   for (const auto& [from, to] : {std::pair{f64, f64}, {f32, f32}, {f32, b16}, {b16, b16}}) {

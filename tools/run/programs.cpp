@@ -22,20 +22,21 @@ BatchInputs inputs_of(const ProgramSpec& spec, Tape& tape, bool training) {
   return batch;
 }
 
-// Forward and backward over one micro-batch.
+// Forward and backward over one micro-batch. loss, gradients: whether they replace what earlier ones left.
 std::unique_ptr<Tape> record_micro_batch(const ProgramSpec& spec, State& state, const Transformer& model,
-                                         kernels::Write write, const std::string& name) {
+                                         kernels::Write loss, kernels::Write gradients,
+                                         const std::string& name) {
   auto tape = std::make_unique<Tape>(state, name);
   const BatchInputs batch = inputs_of(spec, *tape, true);
   const Var logits = model.logits(*tape, batch);
   const Var losses = ops::cross_entropy_training(*tape, logits, batch.labels, batch.loss_gradient, "loss");
   const Var total = tape->persistent(step::loss_sum);
   ops::sum(*tape, losses,
-           {total, write == kernels::Write::overwrite ? Access::overwrite : Access::accumulate});
+           {total, loss == kernels::Write::overwrite ? Access::overwrite : Access::accumulate});
   drop_for_recompute(*tape, spec.recompute, spec.recompute_layers);
   backward(*tape, total,
            {.seed = batch.loss_gradient,
-            .parameter_gradients = write,
+            .parameter_gradients = gradients,
             .gradient_dtype = spec.precision.gradients});
   return tape;
 }
@@ -49,8 +50,8 @@ StepPrograms record_micro_batches(const ProgramSpec& spec, State& state, const T
   StepPrograms step;
   std::vector<int> owners;
   const auto record = [&](kernels::Write write, bool sums, const char* name) {
-    // Where each micro-batch is summed by itself, its own gradients come first.
-    tapes.push_back(record_micro_batch(spec, state, model, each ? overwrite : write, name));
+    // Where each micro-batch is summed by itself, its own gradients come first; the loss is the step's.
+    tapes.push_back(record_micro_batch(spec, state, model, write, each ? overwrite : write, name));
     if (owners.empty()) owners = weight_owners(state, ranks);
     if (sums && ranks.shared()) append_gradient_sums(*tapes.back(), write, ranks, owners);
     return tapes.size() - 1;

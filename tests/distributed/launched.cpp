@@ -3,23 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <sstream>
 #include <thread>
 
 #include "engine/checkpoint.h"
 
 namespace lethe::test {
-namespace {
-
-// Whether a process still runs; one that nobody has waited for yet does not.
-bool runs(pid_t pid) {
-  const std::string stat = read_bytes("/proc/" + std::to_string(pid) + "/stat");
-  const size_t name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat[name_end + 2] != 'Z' && stat[name_end + 2] != 'X';
-}
-
-}  // namespace
-
 Strings train(const Folder& folder, const Strings& assignments, bool resume) {
   const std::string file = write_text(folder / "config.yaml", small_config(folder.path()));
   Strings arguments = {"train", file, "--set", "threads=1"};
@@ -34,14 +22,6 @@ int64_t count_of(const std::string& text, const std::string& part) {
   return n;
 }
 
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> found;
-  std::istringstream text(
-      read_bytes("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children"));
-  for (pid_t pid = 0; text >> pid;) found.push_back(pid);
-  return found;
-}
-
 void wait_for_checkpoint(const RunningCommand& command, const Folder& folder) {
   while (command.running() && (!std::filesystem::exists(folder / "run/checkpoints") ||
                                !newest_checkpoint(folder / "run/checkpoints"))) {
@@ -52,10 +32,10 @@ void wait_for_checkpoint(const RunningCommand& command, const Folder& folder) {
 void expect_gone(const std::vector<pid_t>& processes) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   for (const pid_t p : processes) {
-    while (runs(p) && std::chrono::steady_clock::now() < deadline) {
+    while (is_running(p) && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    EXPECT_FALSE(runs(p)) << p << " was left behind";
+    EXPECT_FALSE(is_running(p)) << p << " was left behind";
   }
 }
 

@@ -1,8 +1,6 @@
 // `lethe train` in several processes, as a person starts it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <vector>
 
@@ -18,9 +16,6 @@ using Strings = std::vector<std::string>;
 Strings train(const Folder& folder, const Strings& assignments, bool resume = false);
 
 int64_t count_of(const std::string& text, const std::string& part);
-
-// The processes that a running launcher started.
-std::vector<pid_t> children_of(pid_t parent);
 
 // Returns when the run in the folder has one, or has ended.
 void wait_for_checkpoint(const RunningCommand& command, const Folder& folder);

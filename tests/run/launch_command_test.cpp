@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <chrono>
-#include <sstream>
 #include <thread>
 
 #include "engine/checkpoint.h"
@@ -27,26 +26,9 @@ Strings launch(const Folder& folder, const Strings& options, const Strings& assi
 const Strings kLong = {"train.batch_size=6", "train.duration=300 steps", "train.save_every=20",
                        "train.eval_every=0", "distributed.sharding=zero1"};
 
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> found;
-  std::istringstream text(
-      read_bytes("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children"));
-  for (pid_t pid = 0; text >> pid;) found.push_back(pid);
-  return found;
-}
-
-// Whether a process still runs; one that nobody has waited for yet does not.
-bool runs(pid_t pid) {
-  const std::string file = "/proc/" + std::to_string(pid) + "/stat";
-  if (!std::filesystem::exists(file)) return false;
-  const std::string stat = read_bytes(file);
-  const size_t name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat[name_end + 2] != 'Z' && stat[name_end + 2] != 'X';
-}
-
 bool is_gone(pid_t pid) {
-  for (int i = 0; i < 2000 && runs(pid); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  return !runs(pid);
+  for (int i = 0; i < 2000 && is_running(pid); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  return !is_running(pid);
 }
 
 // Waits for a checkpoint after `step`; returns the processes that run then.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <sstream>
 
 #include "tests/files.h"
 
@@ -78,6 +79,20 @@ CommandResult RunningCommand::wait() {
   result.out = read_bytes(stem_ + ".out");
   result.err = read_bytes(stem_ + ".err");
   return result;
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  const std::string id = std::to_string(parent);
+  std::vector<pid_t> found;
+  std::istringstream text(read_bytes("/proc/" + id + "/task/" + id + "/children"));
+  for (pid_t pid = 0; text >> pid;) found.push_back(pid);
+  return found;
+}
+
+bool is_running(pid_t pid) {
+  const std::string stat = read_bytes("/proc/" + std::to_string(pid) + "/stat");  // empty: no such process
+  const size_t name_end = stat.rfind(')');
+  return name_end != std::string::npos && stat[name_end + 2] != 'Z' && stat[name_end + 2] != 'X';
 }
 
 }  // namespace lethe::test

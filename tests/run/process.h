@@ -33,6 +33,11 @@ class RunningCommand {
   pid_t pid_ = -1;
 };
 
+// The processes that a running one has started and not yet waited for.
+std::vector<pid_t> children_of(pid_t parent);
+// Whether a process still runs; one that nobody has waited for yet does not.
+bool is_running(pid_t pid);
+
 inline CommandResult lethe_command(const std::vector<std::string>& arguments, int64_t file_limit = 0) {
   return RunningCommand(arguments, file_limit).wait();
 }

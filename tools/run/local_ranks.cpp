@@ -1,19 +1,19 @@
 #include "tools/run/local_ranks.h"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <ctime>
 
 #include "engine/comm/launch.h"
+#include "engine/comm/socket.h"
 #include "engine/comm/store.h"
 #include "engine/error.h"
 
@@ -22,20 +22,7 @@ extern char** environ;  // NOLINT: POSIX declares it so
 namespace lethe {
 namespace {
 
-constexpr int kSecondsToEnd = 10;  // of the others, when a rank has failed
-
-int free_port() {
-  const int made = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  const bool found = made >= 0 && ::bind(made, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                     ::getsockname(made, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  if (made >= 0) ::close(made);
-  if (!found) throw RunError(std::string("no free port: ") + std::strerror(errno));
-  return ntohs(address.sin_port);
-}
+constexpr Seconds kTimeToEnd(10);  // of the others, when a rank has failed
 
 // The environment without what another launcher says, which would be believed first.
 std::vector<std::string> environment_of(const std::vector<std::string>& more) {
@@ -143,7 +130,8 @@ int order_of(int status) {
 RanksEnd run_local_ranks(int ranks, const std::vector<std::string>& arguments, int restart, int restarts) {
   const HeldSignals signals;
   Children children(signals);
-  const std::string port = std::to_string(free_port()), world = std::to_string(ranks), run = random_token();
+  const std::string port = std::to_string(listen_on("127.0.0.1", 0).port), world = std::to_string(ranks),
+                    run = random_token();
   std::vector<std::string> words = {"lethe"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   for (int r = 0; r < ranks; ++r) {
@@ -155,7 +143,7 @@ RanksEnd run_local_ranks(int ranks, const std::vector<std::string>& arguments, i
                                           fmt::format("TORCHELASTIC_MAX_RESTARTS={}", restarts)}));
   }
   RanksEnd end;
-  timespec failed_at{};
+  Deadline killed_at{};
   while (children.running() > 0) {
     const int signal = signals.next(200);
     if (signal == SIGTERM || signal == SIGINT) {
@@ -168,11 +156,9 @@ RanksEnd run_local_ranks(int ranks, const std::vector<std::string>& arguments, i
       if (status == 0 || end.status != 0) continue;
       end.status = status;
       end.rank = rank;
-      clock_gettime(CLOCK_MONOTONIC, &failed_at);
+      killed_at = deadline_after(kTimeToEnd);
     }
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (end.status != 0 && now.tv_sec - failed_at.tv_sec > kSecondsToEnd) children.send(SIGKILL);
+    if (end.status != 0 && std::chrono::steady_clock::now() > killed_at) children.send(SIGKILL);
   }
   return end;
 }

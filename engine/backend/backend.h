@@ -52,7 +52,7 @@ class Backend {
   virtual std::unique_ptr<QueuedRead> queue_read(std::span<const DeviceRange> ranges);
 
   // An int64: the nanoseconds that programs stood still, so far, for nodes that run beside them (sums over
-  // ranks). To be read behind them. Empty where there is one rank and nothing is counted.
+  // ranks). To be read behind them. Empty where nothing is counted: on a GPU without other ranks.
   virtual DeviceRange waited() const { return {}; }
 
   // Memory of the host that queue_copies is quickest with. Throws MemoryError if the system refuses.
